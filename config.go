@@ -1,0 +1,218 @@
+package ticketstore
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const maxCookieAge = 400 * 24 * time.Hour // RFC 6265bis, section 5.5
+
+// Config configures a [Manager]. The zero value but for CookieKeys is meant
+// for production.
+type Config struct {
+	_ [0]func() // no comparison, no unkeyed literals
+
+	// CookieKeys sign the cookies. The first signs, all verify: to change the
+	// key, put the new one first and take the old one out after Lifetime.
+	// Required unless Codec is set.
+	CookieKeys []CookieKey
+
+	// Codec writes and reads cookies in place of CookieKeys.
+	Codec CookieCodec
+
+	// IdleTimeout ends a session this long after its last use. If zero, 30
+	// minutes, or Lifetime if that is shorter; if negative, none.
+	//
+	// The last use is recorded at most once per RenewAfter, so that a session
+	// ends between IdleTimeout - RenewAfter and IdleTimeout after it.
+	IdleTimeout time.Duration
+
+	// Lifetime ends a session this long after sign-in, however active. If
+	// zero, 12 hours. A shorter value acts at once on sessions that exist.
+	Lifetime time.Duration
+
+	// PersistentIdleTimeout and PersistentLifetime take the place of
+	// IdleTimeout and Lifetime for tickets with Persistent. If zero, 14 days
+	// and 30 days.
+	PersistentIdleTimeout time.Duration
+	PersistentLifetime    time.Duration
+
+	// RenewAfter is how old the recorded last use may grow before a request
+	// renews the ticket: the price of an exact idle timeout is a write per
+	// request. If zero, 5 minutes; never more than half the idle timeout.
+	RenewAfter time.Duration
+
+	// RotateGrace is how long a key that [Manager.Rotate] has replaced may
+	// still read. If zero, 10 seconds; if negative, none.
+	RotateGrace time.Duration
+
+	// StoreTimeout bounds each call to the store. If zero, 2 seconds.
+	StoreTimeout time.Duration
+
+	// CookieName names the cookie. If empty, "__Host-session"; with
+	// CookieDomain or CookiePath "__Secure-session"; with
+	// DangerouslyAllowInsecureCookie "session".
+	CookieName string
+
+	// CookieDomain shares the cookie with the subdomains of a domain, any of
+	// which can then plant one. If empty, only its own host gets it.
+	CookieDomain string
+
+	// CookiePath limits the cookie to a path. It is no protection from the
+	// rest of the host. If empty, "/".
+	CookiePath string
+
+	// SameSite is the cookie's SameSite attribute. If zero, Lax.
+	SameSite http.SameSite
+
+	// LoginPath is where Require sends a browser's navigation, with the
+	// parameter ReturnUrl: a path, perhaps with a query. If empty, it answers
+	// 401 to browsers too.
+	LoginPath string
+
+	// ClientAddr returns the client's address for [Ticket].Device and
+	// SeenFrom. If nil, the connection's, which is the proxy's behind one.
+	// Trust a forwarded header only if your proxy sets it.
+	ClientAddr func(*http.Request) netip.Addr
+
+	// Activity reports whether a request keeps the session alive. If nil, all
+	// do. Return false for what a page asks for by itself.
+	Activity func(*http.Request) bool
+
+	// ErrorHandler answers when the store cannot. If nil, 503 Service
+	// Unavailable with Retry-After. It is not called for a request that is
+	// anonymous. The error is for logs, not for the client.
+	ErrorHandler func(http.ResponseWriter, *http.Request, error)
+
+	// Logger gets outages, undecodable tickets and cookies that contradict
+	// each other. It never gets a key. If nil, slog.Default.
+	Logger *slog.Logger
+
+	// DangerouslyAllowInsecureCookie drops the Secure attribute, so that the
+	// cookie also travels over plain HTTP, where anyone on the way can take
+	// it.
+	DangerouslyAllowInsecureCookie bool
+}
+
+// withDefaults returns a copy of c with its zero values filled in.
+func (c Config) withDefaults() Config {
+	if c.Codec == nil {
+		c.Codec = newSecureCodec(c.CookieKeys)
+	}
+	c.CookieKeys = nil
+	c.Lifetime = cmp.Or(c.Lifetime, 12*time.Hour)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, min(30*time.Minute, c.Lifetime))
+	c.PersistentLifetime = cmp.Or(c.PersistentLifetime, 30*24*time.Hour)
+	c.PersistentIdleTimeout = cmp.Or(c.PersistentIdleTimeout, min(14*24*time.Hour, c.PersistentLifetime))
+	c.RenewAfter = cmp.Or(c.RenewAfter, 5*time.Minute)
+	c.RotateGrace = cmp.Or(c.RotateGrace, 10*time.Second)
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, 2*time.Second)
+	if c.CookieName == "" {
+		switch {
+		case c.DangerouslyAllowInsecureCookie:
+			c.CookieName = "session"
+		case c.CookieDomain != "" || c.CookiePath != "":
+			c.CookieName = "__Secure-session"
+		default:
+			c.CookieName = "__Host-session"
+		}
+	}
+	if c.CookiePath == "" {
+		c.CookiePath = "/"
+	}
+	if c.SameSite == 0 {
+		c.SameSite = http.SameSiteLaxMode
+	}
+	if c.ClientAddr == nil {
+		c.ClientAddr = connectionAddr
+	}
+	if c.Activity == nil {
+		c.Activity = func(*http.Request) bool { return true }
+	}
+	return c
+}
+
+// validate returns every problem of c, which has its defaults, in one error.
+func (c *Config) validate(given Config) error {
+	var errs []error
+	add := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf(field+": "+format, args...))
+	}
+	switch {
+	case given.Codec == nil && len(given.CookieKeys) == 0:
+		add("CookieKeys", "at least one is required (openssl rand -base64 32)")
+	case given.Codec != nil && len(given.CookieKeys) > 0:
+		add("Codec", "it takes the place of CookieKeys; set one of them")
+	}
+	if err := validateCookieKeys(given.CookieKeys); err != nil {
+		errs = append(errs, err)
+	}
+
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Lifetime", c.Lifetime},
+		{"PersistentLifetime", c.PersistentLifetime},
+		{"RenewAfter", c.RenewAfter},
+		{"StoreTimeout", c.StoreTimeout},
+	} {
+		if d.value < 0 {
+			add(d.name, "%v is negative", d.value)
+		}
+	}
+	if c.IdleTimeout > c.Lifetime {
+		add("IdleTimeout", "%v is longer than Lifetime, %v", c.IdleTimeout, c.Lifetime)
+	}
+	if c.PersistentIdleTimeout > c.PersistentLifetime {
+		add("PersistentIdleTimeout", "%v is longer than PersistentLifetime, %v", c.PersistentIdleTimeout, c.PersistentLifetime)
+	}
+
+	// Browsers match the prefixes without regard to case (RFC 6265bis, 4.1.3).
+	name := strings.ToLower(c.CookieName)
+	host := strings.HasPrefix(name, "__host-")
+	secure := host || strings.HasPrefix(name, "__secure-") || strings.HasPrefix(name, "__http-")
+	if secure && c.DangerouslyAllowInsecureCookie {
+		add("CookieName", "%q needs Secure, which DangerouslyAllowInsecureCookie drops", c.CookieName)
+	}
+	if host && c.CookieDomain != "" {
+		add("CookieDomain", "a cookie called %q has no domain", c.CookieName)
+	}
+	if host && c.CookiePath != "/" {
+		add("CookiePath", "a cookie called %q has the path /", c.CookieName)
+	}
+	if !strings.HasPrefix(c.CookiePath, "/") {
+		add("CookiePath", "%q does not begin with /", c.CookiePath)
+	}
+	switch c.SameSite {
+	case http.SameSiteLaxMode, http.SameSiteStrictMode:
+	case http.SameSiteNoneMode:
+		if c.DangerouslyAllowInsecureCookie {
+			add("SameSite", "browsers drop a cookie with None and without Secure")
+		}
+	default:
+		add("SameSite", "%d is none of Lax, Strict and None", c.SameSite)
+	}
+	if err := (&http.Cookie{Name: c.CookieName, Path: c.CookiePath, Domain: c.CookieDomain}).Valid(); err != nil {
+		add("CookieName, CookieDomain, CookiePath", "%w", err)
+	}
+	if c.LoginPath != "" && !hostRelative(c.LoginPath) {
+		add("LoginPath", "%q is no path on this host", c.LoginPath)
+	}
+	return errors.Join(errs...)
+}
+
+// connectionAddr returns the address of the connection that r came by.
+func connectionAddr(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}

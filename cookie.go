@@ -1,0 +1,100 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/gorilla/securecookie"
+)
+
+// maxCookies bounds the keys taken from one request, and so what a request
+// with many cookies of our name costs the store.
+const maxCookies = 4
+
+// A CookieKey signs cookies and, with Block, encrypts them. Make one with
+//
+//	openssl rand -base64 32
+//
+// and keep it where the application's other secrets are: if it is made anew at
+// each start, each start signs everyone out.
+type CookieKey struct {
+	Hash  []byte // at least 32 bytes, for HMAC-SHA256
+	Block []byte // none, or 16, 24 or 32 bytes, for AES
+}
+
+// A CookieCodec turns keys into cookie values and back. It decides whether a
+// cookie is ours; the store, whether its key is alive.
+type CookieCodec interface {
+	// Encode returns the value of the cookie called name.
+	Encode(ctx context.Context, name string, key Key) (value string, err error)
+
+	// Decode returns the keys in cookies, those of a request, preferred first
+	// and at most four. Cookies of other names may hold parts of one. What is
+	// malformed or forged is left out without an error: with no keys the
+	// request is anonymous. An error means that the codec could not answer,
+	// and the request gets 503.
+	Decode(ctx context.Context, name string, cookies []*http.Cookie) ([]Key, error)
+}
+
+// secureCodec is the CookieCodec of CookieKeys.
+type secureCodec []*securecookie.SecureCookie
+
+func newSecureCodec(keys []CookieKey) secureCodec {
+	var codec secureCodec
+	for _, k := range keys {
+		var block []byte // New tells nil from empty
+		if len(k.Block) > 0 {
+			block = slices.Clone(k.Block)
+		}
+		// The store decides how old a key may be; securecookie's own limit of
+		// 30 days would end longer sessions.
+		codec = append(codec, securecookie.New(slices.Clone(k.Hash), block).
+			MaxAge(0).MaxLength(512).SetSerializer(securecookie.NopEncoder{}))
+	}
+	return codec
+}
+
+// Encode implements [CookieCodec].
+func (c secureCodec) Encode(_ context.Context, name string, key Key) (string, error) {
+	return c[0].Encode(name, []byte(key))
+}
+
+// Decode implements [CookieCodec]. The order is the browser's: longest path
+// first (RFC 6265, section 5.4).
+func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cookie) ([]Key, error) {
+	var keys []Key
+	for _, cookie := range cookies {
+		if cookie.Name != name {
+			continue
+		}
+		for _, sc := range c {
+			var b []byte
+			if sc.Decode(name, cookie.Value, &b) == nil {
+				keys = append(keys, Key(b))
+				break
+			}
+		}
+		if len(keys) == maxCookies {
+			break
+		}
+	}
+	return keys, nil
+}
+
+func validateCookieKeys(keys []CookieKey) error {
+	var errs []error
+	for i, k := range keys {
+		if len(k.Hash) < 32 {
+			errs = append(errs, fmt.Errorf("CookieKeys[%d].Hash: it has %d bytes; at least 32 are needed (openssl rand -base64 32, decoded)", i, len(k.Hash)))
+		}
+		switch len(k.Block) {
+		case 0, 16, 24, 32:
+		default:
+			errs = append(errs, fmt.Errorf("CookieKeys[%d].Block: it has %d bytes; want none, 16, 24 or 32", i, len(k.Block)))
+		}
+	}
+	return errors.Join(errs...)
+}

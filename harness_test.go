@@ -1,0 +1,394 @@
+package ticketstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
+)
+
+func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+
+// A backend is a Redis, and a clock for the application that uses it. On a
+// real Redis, moving the clock moves only the application's; it then refuses
+// what Redis still has.
+type backend struct {
+	addrs  []string
+	client redis.UniversalClient
+	prefix string // of this test alone
+	mini   *miniredis.Miniredis
+
+	mu    sync.Mutex
+	moved time.Duration
+	fixed time.Time // miniredis' clock stands still
+}
+
+func (b *backend) now() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mini != nil {
+		return b.fixed.Add(b.moved)
+	}
+	return time.Now().Add(b.moved)
+}
+
+func (b *backend) advance(d time.Duration) {
+	b.mu.Lock()
+	b.moved += d
+	b.mu.Unlock()
+	if b.mini != nil {
+		b.mini.SetTime(b.now())
+		b.mini.FastForward(d)
+	}
+}
+
+func (b *backend) context(ctx context.Context) context.Context {
+	return clock.NewContext(ctx, b.now)
+}
+
+func (b *backend) ctx(t testing.TB) context.Context { return b.context(t.Context()) }
+
+func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
+	t.Helper()
+	cfg.Prefix = b.prefix
+	s, err := NewRedisStore(b.client, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// keys returns what the test has left in Redis.
+func (b *backend) keys(t testing.TB) []string {
+	t.Helper()
+	var keys []string
+	scan := func(ctx context.Context, c redis.Cmdable) error {
+		found, err := c.Keys(ctx, b.prefix+"*").Result()
+		keys = append(keys, found...)
+		return err
+	}
+	var err error
+	if cluster, ok := b.client.(*redis.ClusterClient); ok {
+		var mu sync.Mutex
+		err = cluster.ForEachMaster(t.Context(), func(ctx context.Context, c *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return scan(ctx, c)
+		})
+	} else {
+		err = scan(t.Context(), b.client)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func randomPrefix() string { return "test-" + strings.ToLower(rand.Text()) + "-" }
+
+func redisOptions(addr string) *redis.Options {
+	return &redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: 1,
+		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second}
+}
+
+func miniBackend(t testing.TB) *backend {
+	b := &backend{mini: miniredis.RunT(t), prefix: randomPrefix(), fixed: time.Now().Truncate(time.Millisecond)}
+	b.mini.SetTime(b.fixed)
+	b.addrs = []string{b.mini.Addr()}
+	b.client = redis.NewClient(redisOptions(b.mini.Addr()))
+	t.Cleanup(func() { b.client.Close() })
+	return b
+}
+
+func realBackend(t testing.TB) *backend {
+	addr := redistest.Shared(t).Addr
+	b := &backend{addrs: []string{addr}, client: redis.NewClient(redisOptions(addr)), prefix: randomPrefix()}
+	t.Cleanup(func() { b.client.Close() })
+	return b
+}
+
+func clusterBackend(t testing.TB) *backend {
+	addrs := redistest.SharedCluster(t)
+	b := &backend{addrs: addrs, prefix: randomPrefix(), client: redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: addrs, ContextTimeoutEnabled: true,
+	})}
+	t.Cleanup(func() { b.client.Close() })
+	return b
+}
+
+// eachBackend runs a test on miniredis, a real Redis and a real Cluster.
+func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
+	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniBackend(t)) })
+	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, realBackend(t)) })
+	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
+}
+
+// A site is a Manager over a store, behind a few pages: / says who is there,
+// /me demands to know, /login?user= and /logout do what they say.
+type site struct {
+	*backend
+	store   *RedisStore
+	manager *Manager
+	handler http.Handler
+	logs    *syncBuffer
+}
+
+var testKeys = []CookieKey{{Hash: bytes.Repeat([]byte("h"), 32)}}
+
+func newSite(t *testing.T, b *backend, cfg Config) *site {
+	t.Helper()
+	return newSiteOn(t, b, b.store(t, RedisConfig{}), cfg)
+}
+
+func newSiteOn(t *testing.T, b *backend, store TicketStore, cfg Config) *site {
+	t.Helper()
+	s := &site{backend: b, logs: &syncBuffer{}}
+	s.store, _ = store.(*RedisStore)
+	if cfg.CookieKeys == nil && cfg.Codec == nil {
+		cfg.CookieKeys = testKeys
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	m, err := NewManager(store, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.manager = m
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if tk, ok := FromContext(r.Context()); ok {
+			fmt.Fprint(w, tk.Subject)
+		} else {
+			fmt.Fprint(w, "-")
+		}
+	})
+	mux.Handle("/me", m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tk, _ := FromContext(r.Context())
+		json.NewEncoder(w).Encode(tk)
+	})))
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+		tk := NewTicket(r.FormValue("user"))
+		tk.Persistent = r.FormValue("remember") != ""
+		answer(w, m.SignIn(w, r, tk))
+	})
+	mux.HandleFunc("/logout", func(w http.ResponseWriter, r *http.Request) { answer(w, m.SignOut(w, r)) })
+	mux.HandleFunc("/renew", func(w http.ResponseWriter, r *http.Request) {
+		_, err := m.Renew(r, func(tk *Ticket) error {
+			tk.Properties = map[string]string{"set": r.FormValue("set")}
+			return nil
+		})
+		answer(w, err)
+	})
+	mux.HandleFunc("/rotate", func(w http.ResponseWriter, r *http.Request) {
+		_, err := m.Rotate(w, r, nil)
+		answer(w, err)
+	})
+	s.handler = m.Wrap(mux)
+	return s
+}
+
+func answer(w http.ResponseWriter, err error) {
+	switch {
+	case err == nil:
+		fmt.Fprint(w, "ok")
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrInvalidTicket), errors.Is(err, ErrTooManySessions):
+		http.Error(w, err.Error(), http.StatusConflict)
+	default:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+func (s *site) request(t testing.TB, method, target string, cookies ...*http.Cookie) *http.Request {
+	r := httptest.NewRequestWithContext(s.ctx(t), method, target, nil)
+	for _, c := range cookies {
+		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+	return r
+}
+
+func (s *site) serve(r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func (s *site) get(t testing.TB, target string, cookies ...*http.Cookie) *http.Response {
+	return s.serve(s.request(t, "GET", target, cookies...))
+}
+
+// login signs user in and returns the cookie.
+func (s *site) login(t testing.TB, user string, cookies ...*http.Cookie) *http.Cookie {
+	t.Helper()
+	res := s.serve(s.request(t, "POST", "/login?user="+user, cookies...))
+	wantStatus(t, res, http.StatusOK)
+	return onlyCookie(t, res)
+}
+
+// who returns the subject of a request with cookies, "-" if it is anonymous.
+func (s *site) who(t testing.TB, cookies ...*http.Cookie) string {
+	t.Helper()
+	res := s.get(t, "/", cookies...)
+	wantStatus(t, res, http.StatusOK)
+	return body(res)
+}
+
+func (s *site) key(t testing.TB, c *http.Cookie) Key {
+	t.Helper()
+	keys, err := s.manager.cfg.Codec.Decode(t.Context(), s.manager.cfg.CookieName, []*http.Cookie{c})
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("cookie %s: got %d keys, error %v, want one", c.Name, len(keys), err)
+	}
+	return keys[0]
+}
+
+// ticket returns the ticket of a cookie as the store has it.
+func (s *site) ticket(t testing.TB, c *http.Cookie) *Ticket {
+	t.Helper()
+	tk, err := s.store.Retrieve(s.ctx(t), s.key(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tk
+}
+
+func body(res *http.Response) string {
+	b, _ := io.ReadAll(res.Body)
+	return strings.TrimSpace(string(b))
+}
+
+func wantStatus(t testing.TB, res *http.Response, want int) {
+	t.Helper()
+	if res.StatusCode != want {
+		t.Fatalf("got status %d, want %d: %s", res.StatusCode, want, body(res))
+	}
+}
+
+func onlyCookie(t testing.TB, res *http.Response) *http.Cookie {
+	t.Helper()
+	cookies := res.Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("got %d cookies, want 1: %q", len(cookies), res.Header["Set-Cookie"])
+	}
+	return cookies[0]
+}
+
+func wantNoCookie(t testing.TB, res *http.Response) {
+	t.Helper()
+	if got := res.Header["Set-Cookie"]; len(got) > 0 {
+		t.Errorf("got Set-Cookie %q, want none", got)
+	}
+}
+
+func newTicket(b *backend, subject string) *Ticket {
+	tk := NewTicket(subject, Claim{Type: "role", Value: "user"})
+	now := b.now().Truncate(time.Millisecond)
+	tk.SignedInAt, tk.IssuedAt = now, now
+	tk.ExpiresAt = now.Add(time.Hour)
+	tk.EndsAt = now.Add(12 * time.Hour)
+	return tk
+}
+
+func mustStore(t testing.TB, b *backend, s TicketStore, tk *Ticket) Key {
+	t.Helper()
+	key, err := s.Store(b.ctx(t), tk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func newKey() []byte {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return b
+}
+
+// secretOf returns the secret of a RedisStore's key.
+func secretOf(t testing.TB, key Key) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(string(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b[17:]
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// counter is a go-redis hook that counts commands by name.
+type counter struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.mu.Lock()
+		c.n[cmd.Name()]++
+		c.mu.Unlock()
+		return next(ctx, cmd)
+	}
+}
+
+func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.mu.Lock()
+		c.n["pipeline"]++
+		c.mu.Unlock()
+		return next(ctx, cmds)
+	}
+}
+
+// take returns the counts since the last call, as "get=1 evalsha=1".
+func (c *counter) take() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var parts []string
+	for _, name := range []string{"get", "evalsha", "eval", "zrange", "mget", "del", "pipeline"} {
+		if c.n[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%s=%d", name, c.n[name]))
+			delete(c.n, name)
+		}
+	}
+	for name, n := range c.n {
+		parts = append(parts, fmt.Sprintf("%s=%d", name, n))
+	}
+	c.n = map[string]int{}
+	return strings.Join(parts, " ")
+}

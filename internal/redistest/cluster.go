@@ -1,0 +1,77 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const slots = 16384
+
+// StartCluster starts n masters as a Redis Cluster that covers all slots, and
+// stops them at the end of the test. It returns their addresses once every node
+// knows all the others. It takes two seconds, the time Redis has a new master
+// wait before it accepts writes.
+func StartCluster(tb testing.TB, n int) []string {
+	tb.Helper()
+	return startCluster(tb, tb.Cleanup, n)
+}
+
+// SharedCluster returns the addresses of one cluster of three masters for the
+// whole test binary, started at first use. TestMain must have called Main.
+func SharedCluster(tb testing.TB) []string {
+	tb.Helper()
+	defer lockShared(tb)()
+	if shared.cluster == nil {
+		shared.cluster = startCluster(tb, cleanupShared, 3)
+	}
+	return shared.cluster
+}
+
+func startCluster(tb testing.TB, cleanup func(func()), n int) (addrs []string) {
+	tb.Helper()
+	var nodes []*Server
+	for i := range n {
+		s := start(tb, cleanup, nil, "--cluster-enabled", "yes",
+			"--cluster-node-timeout", "2000", "--cluster-announce-ip", "127.0.0.1")
+		join(tb, s, addrs, i, n)
+		nodes, addrs = append(nodes, s), append(addrs, s.Addr)
+	}
+	for _, s := range nodes {
+		check(tb, awaitCluster(s, n))
+	}
+	return addrs
+}
+
+// join gives node i of n its slots and introduces it to the nodes before it.
+func join(tb testing.TB, s *Server, addrs []string, i, n int) {
+	tb.Helper()
+	ctx, c := context.Background(), s.client()
+	defer c.Close()
+	// Redis would settle equal epochs by itself, but only some time later.
+	check(tb, c.Do(ctx, "cluster", "set-config-epoch", i+1).Err())
+	check(tb, c.ClusterAddSlotsRange(ctx, slots*i/n, slots*(i+1)/n-1).Err())
+	for _, addr := range addrs {
+		host, port, err := net.SplitHostPort(addr)
+		check(tb, err)
+		check(tb, c.ClusterMeet(ctx, host, port).Err())
+	}
+}
+
+// awaitCluster waits until the node knows all n nodes and finds the cluster
+// well, which it does only when it knows an owner for every slot.
+func awaitCluster(s *Server, n int) error {
+	c := s.client()
+	defer c.Close()
+	return s.await(func(ctx context.Context) error {
+		info, err := c.ClusterInfo(ctx).Result()
+		if err == nil && (!strings.Contains(info, "cluster_state:ok\r\n") ||
+			!strings.Contains(info, "cluster_known_nodes:"+strconv.Itoa(n)+"\r\n")) {
+			err = errors.New(info)
+		}
+		return err
+	})
+}

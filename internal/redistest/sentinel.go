@@ -1,0 +1,61 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// StartSentinel starts a master, one replica of it and one sentinel that
+// watches the master as "mymaster" with quorum 1, and stops them at the end of
+// the test. Once it returns the sentinel's address, a failover is possible:
+// the sentinel takes the master for down after one second of silence.
+func StartSentinel(tb testing.TB) (sentinel string, master *Server) {
+	tb.Helper()
+	master = Start(tb, "--repl-diskless-sync-delay", "0")
+	host, port, err := net.SplitHostPort(master.Addr)
+	check(tb, err)
+	Start(tb, "--replicaof", host, port)
+	// The sentinel asks the master for its replicas at once, then only every
+	// ten seconds: the replica has to be there first.
+	check(tb, awaitReplica(master))
+
+	s := Start(tb, "--sentinel")
+	ctx, c := context.Background(), redis.NewSentinelClient(&redis.Options{Addr: s.Addr})
+	defer c.Close()
+	check(tb, c.Monitor(ctx, "mymaster", host, port, "1").Err())
+	check(tb, c.Set(ctx, "mymaster", "down-after-milliseconds", "1000").Err())
+	check(tb, s.await(func(ctx context.Context) error {
+		addr, err1 := c.GetMasterAddrByName(ctx, "mymaster").Result()
+		m, err2 := c.Master(ctx, "mymaster").Result()
+		replicas, err3 := c.Replicas(ctx, "mymaster").Result()
+		if err := errors.Join(err1, err2, err3); err != nil {
+			return err
+		}
+		// That the link is ok the sentinel has from the replica itself; until
+		// then it would not promote it.
+		if len(addr) != 2 || net.JoinHostPort(addr[0], addr[1]) != master.Addr || m["num-slaves"] != "1" ||
+			len(replicas) != 1 || replicas[0]["master-link-status"] != "ok" {
+			return fmt.Errorf("the sentinel knows master %v with replicas %v", m, replicas)
+		}
+		return nil
+	}))
+	return s.Addr, master
+}
+
+// awaitReplica waits until one replica has a full copy of the master's data.
+func awaitReplica(master *Server) error {
+	c := master.client()
+	defer c.Close()
+	return master.await(func(ctx context.Context) error {
+		n, err := c.Do(ctx, "wait", 1, 100).Int()
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d replicas in step", n)
+		}
+		return err
+	})
+}

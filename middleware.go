@@ -1,0 +1,197 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+)
+
+// A Manager connects a [TicketStore] to HTTP requests. It is safe for
+// concurrent use. Make one with [NewManager]; the zero value fails closed: it
+// answers every request as if the store were out.
+//
+// Two Managers may serve one request, say for customers and for staff. Their
+// cookie names must differ; [FromContext] returns the inner one's ticket.
+type Manager struct {
+	store TicketStore
+	cfg   Config
+}
+
+// NewManager returns a Manager that keeps tickets in store. If an argument is
+// unfit, the error names every problem found. Changes to cfg afterwards have
+// no effect.
+func NewManager(store TicketStore, cfg Config) (*Manager, error) {
+	m := &Manager{store: store, cfg: cfg.withDefaults()}
+	var errs []error
+	if isNil(store) {
+		errs = append(errs, errors.New("store: it is nil"))
+	}
+	if err := errors.Join(append(errs, m.cfg.validate(cfg))...); err != nil {
+		return nil, fmt.Errorf("ticketstore: invalid Manager: %w", err)
+	}
+	return m, nil
+}
+
+// Wrap returns a handler that puts the ticket of each request, if it has one,
+// in the request's context and calls next; see [FromContext]. It first renews
+// the ticket if that is due. Requests without a ticket pass: see
+// [Manager.Require].
+//
+// If the store cannot answer, next is not called; see [Config].ErrorHandler. A
+// request without a cookie of ours never reaches the store.
+//
+// The ResponseWriter that next gets is the one that came in: Flush, Hijack and
+// [http.ResponseController] work as if Wrap were not there.
+func (m *Manager) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r, ok := m.attach(w, r); ok {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// Require returns a handler that calls next for requests with a ticket only.
+// It sends a browser's navigation to [Config].LoginPath, if that is set, and
+// answers 401 Unauthorized to anything else. It includes Wrap; within Wrap of
+// the same Manager it costs nothing more.
+func (m *Manager) Require(next http.Handler) http.Handler {
+	return m.require(next, func(context.Context, *Ticket) bool { return true })
+}
+
+// RequireRecent is Require for what demands a sign-in less than maxAge ago,
+// such as a change of password. It sends a browser's navigation to
+// [Config].LoginPath with the parameter reauth=1, so that a login page that
+// sends signed-in users back can tell, and answers 403 Forbidden to anything
+// else. After it, sign in with [Manager.SignIn]: Rotate is no sign-in.
+func (m *Manager) RequireRecent(maxAge time.Duration, next http.Handler) http.Handler {
+	return m.require(next, func(ctx context.Context, t *Ticket) bool {
+		return clock.Now(ctx).Sub(t.SignedInAt) < maxAge
+	})
+}
+
+func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticket) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, ok := m.attach(w, r)
+		if !ok {
+			return
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		t, signedIn := FromContext(r.Context())
+		if signedIn && recent(r.Context(), t) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if login, ok := m.loginURL(r, signedIn); ok {
+			http.Redirect(w, r, login, http.StatusFound)
+			return
+		}
+		if signedIn {
+			http.Error(w, "A recent sign-in is required.", http.StatusForbidden)
+			return
+		}
+		// RFC 9110, section 11.6.1: a 401 has a challenge. Browsers ignore
+		// schemes that they do not know.
+		w.Header().Set("WWW-Authenticate", "Cookie")
+		http.Error(w, "Sign-in is required.", http.StatusUnauthorized)
+	})
+}
+
+// attach returns r with its ticket in its context. If the store could not
+// answer, it has answered r and returns false.
+func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	outer, _ := r.Context().Value(contextKey{}).(*attachment)
+	a := outer.of(m)
+	if a != nil && a == outer {
+		return r, true
+	}
+	if !slices.Contains(w.Header().Values("Vary"), "Cookie") {
+		w.Header().Add("Vary", "Cookie")
+	}
+	var res *resolution
+	if a != nil {
+		res = a.resolution
+	} else {
+		var err error
+		if res, err = m.resolve(r); err != nil {
+			m.fail(w, r, err)
+			return nil, false
+		}
+		m.slide(r, res)
+	}
+	a = &attachment{manager: m, resolution: res, outer: outer}
+	return r.WithContext(context.WithValue(r.Context(), contextKey{}, a)), true
+}
+
+func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == context.Canceled {
+		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
+		// Nobody reads it but access logs: neither a success nor an outage.
+		w.WriteHeader(statusClientClosedRequest)
+		return
+	}
+	m.log(r, slog.LevelError, "ticketstore: the store cannot answer", "error", err)
+	if m.cfg.ErrorHandler != nil {
+		m.cfg.ErrorHandler(w, r, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
+}
+
+const statusClientClosedRequest = 499 // nginx's; there is no registered one
+
+func (m *Manager) log(r *http.Request, level slog.Level, msg string, args ...any) {
+	logger := m.cfg.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	logger.Log(r.Context(), level, msg, args...)
+}
+
+type contextKey struct{}
+
+// An attachment is what a Manager has found out about a request; with no
+// manager, what NewContext says.
+type attachment struct {
+	manager *Manager
+	*resolution
+	outer *attachment
+}
+
+// of returns the attachment that holds for m, the innermost first.
+func (a *attachment) of(m *Manager) *attachment {
+	for ; a != nil; a = a.outer {
+		if a.manager == m || a.manager == nil {
+			return a
+		}
+	}
+	return nil
+}
+
+// FromContext returns the ticket of the request that ctx belongs to, as the
+// request arrived with it, and whether it has one. The ticket is shared:
+// [Ticket.Clone] it to change it.
+//
+// ctx is the context of a request that came through [Manager.Wrap] or Require;
+// any other has no ticket.
+func FromContext(ctx context.Context) (t *Ticket, ok bool) {
+	a, _ := ctx.Value(contextKey{}).(*attachment)
+	if a == nil || a.ticket == nil {
+		return nil, false
+	}
+	return a.ticket, true
+}
+
+// NewContext returns a copy of ctx in which every Manager finds t: for tests
+// of handlers. There is no session behind t, so that Renew and Rotate return
+// ErrNotFound.
+func NewContext(ctx context.Context, t *Ticket) context.Context {
+	return context.WithValue(ctx, contextKey{}, &attachment{resolution: &resolution{ticket: t}})
+}

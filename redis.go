@@ -1,0 +1,349 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+)
+
+const (
+	defaultPrefix      = "AuthSessionStore-"
+	defaultMaxSessions = 1000
+	maxMaxSessions     = 10_000
+	maxTicketBytes     = 64 << 10
+)
+
+var (
+	_ TicketStore  = (*RedisStore)(nil)
+	_ SessionIndex = (*RedisStore)(nil)
+	_ KeyRotator   = (*RedisStore)(nil)
+)
+
+// RedisConfig configures a [RedisStore]. The zero value is ready to use.
+type RedisConfig struct {
+	_ [0]func() // no comparison, no unkeyed literals
+
+	// Prefix starts every key in Redis. It has no { or } in it. If empty,
+	// "AuthSessionStore-".
+	Prefix string
+
+	// Serializer writes and reads tickets. If nil, [JSONSerializer].
+	Serializer Serializer
+
+	// MaxSessions is how many sessions a subject may have at once, 1 to
+	// 10,000. If zero, 1,000: a bound rather than a policy.
+	MaxSessions int
+
+	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
+	// false, the session with the oldest sign-in ends instead.
+	RefuseNew bool
+}
+
+// A RedisStore keeps tickets in Redis 6.2 or newer, or Valkey: a single node,
+// behind Sentinel, or a Cluster. It is safe for concurrent use.
+//
+// Reading a ticket is one GET; each write is one atomic script (two at
+// MaxSessions). Redis holds a hash of each key's secret, never the secret.
+type RedisStore struct {
+	client      redis.UniversalClient
+	prefix      string
+	serializer  Serializer
+	maxSessions int
+	whenFull    string
+}
+
+// NewRedisStore returns a store that uses client, which stays the caller's to
+// close. It does not contact Redis. If an argument is unfit, the error names
+// every problem found.
+//
+// The client must read its own writes: rings, and cluster clients that read
+// from replicas, are refused. Set ContextTimeoutEnabled in its options, or
+// go-redis ignores the deadlines of contexts and an outage takes long to tell.
+func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, error) {
+	s := &RedisStore{
+		client:      client,
+		prefix:      cfg.Prefix,
+		serializer:  cfg.Serializer,
+		maxSessions: cfg.MaxSessions,
+		whenFull:    "evict",
+	}
+	if s.prefix == "" {
+		s.prefix = defaultPrefix
+	}
+	if s.serializer == nil {
+		s.serializer = JSONSerializer{}
+	}
+	if s.maxSessions == 0 {
+		s.maxSessions = defaultMaxSessions
+	}
+	if cfg.RefuseNew {
+		s.whenFull = "refuse"
+	}
+	var errs []error
+	if err := checkClient(client); err != nil {
+		errs = append(errs, err)
+	}
+	if strings.ContainsAny(cfg.Prefix, "{}") {
+		errs = append(errs, fmt.Errorf("Prefix %q: braces would move its keys to another slot", cfg.Prefix))
+	}
+	if s.maxSessions < 1 || s.maxSessions > maxMaxSessions {
+		errs = append(errs, fmt.Errorf("MaxSessions %d: want 1 to %d", cfg.MaxSessions, maxMaxSessions))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))
+	}
+	return s, nil
+}
+
+func checkClient(client redis.UniversalClient) error {
+	if isNil(client) {
+		return errors.New("client: it is nil")
+	}
+	switch c := client.(type) {
+	case *redis.Ring:
+		return errors.New("client: a Ring spreads one subject's keys over servers; use a Cluster")
+	case *redis.ClusterClient:
+		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errors.New("client: ReadOnly, RouteByLatency and RouteRandomly read from replicas, which may still hold a revoked ticket")
+		}
+	}
+	return nil
+}
+
+// isNil also finds the nil pointer in an interface, which would panic later.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// Store implements [TicketStore].
+func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
+	if err := t.validate(); err != nil {
+		return "", err
+	}
+	k, err := newRedisKey(t.Subject)
+	if err != nil {
+		return "", fmt.Errorf("ticketstore: store: %w", err)
+	}
+	c := *t
+	c.ID = k.id.String()
+	data, err := s.serialize(ctx, &c)
+	if err != nil {
+		return "", err
+	}
+	e := envelope{revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
+	record := s.recordKey(k.partition, c.ID)
+	replaced, replacedRecord := "", record
+	if isSessionID(t.ID) {
+		replaced, replacedRecord = t.ID, s.recordKey(k.partition, t.ID)
+	}
+	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
+	keys = append(keys, replacedRecord)
+	args := []any{c.ID, t.Subject, e.String() + string(data), t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
+	var more []string // IDs whose records the script has to declare
+	// Each repetition means that other sign-ins of this subject came between.
+	for range 100 {
+		reply, err := storeScript.Run(ctx, s.client, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
+		if err != nil {
+			return "", fmt.Errorf("ticketstore: store: %w", err)
+		}
+		switch reply[0] {
+		case "OK":
+			t.ID, t.Revision = c.ID, e.revision
+			return k.key(), nil
+		case "PAST":
+			return "", invalid("ExpiresAt is past by the clock of Redis")
+		case "FULL":
+			return "", ErrTooManySessions
+		case "MORE":
+			more = reply[1:]
+		default:
+			return "", fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
+		}
+	}
+	return "", errors.New("ticketstore: store: too many sign-ins of one subject at once")
+}
+
+// Renew implements [TicketStore].
+func (s *RedisStore) Renew(ctx context.Context, key Key, t *Ticket) error {
+	k, err := parseRedisKey(key)
+	if err != nil {
+		return err
+	}
+	return s.renew(ctx, k, t, "", 0)
+}
+
+// Rotate implements [KeyRotator].
+func (s *RedisStore) Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error) {
+	k, err := parseRedisKey(key)
+	if err != nil {
+		return "", err
+	}
+	next := k
+	next.secret = newSecret()
+	if err := s.renew(ctx, k, t, next.verifier(), grace); err != nil {
+		return "", err
+	}
+	return next.key(), nil
+}
+
+func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier string, grace time.Duration) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	id := k.id.String()
+	c := *t
+	c.ID = id
+	data, err := s.serialize(ctx, &c)
+	if err != nil {
+		return err
+	}
+	revision := newRevision()
+	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
+	status, err := renewScript.Run(ctx, s.client, keys,
+		id, t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
+		verifier, max(0, grace.Milliseconds())).Text()
+	if err != nil {
+		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
+	}
+	switch status {
+	case "OK":
+		t.ID, t.Revision = id, revision
+		return nil
+	case "GONE":
+		return ErrNotFound
+	case "STALE":
+		return ErrConflict
+	case "SUBJECT":
+		return invalid("session %s: the subject would change", id)
+	case "PAST":
+		return invalid("session %s: ExpiresAt is past by the clock of Redis", id)
+	case "BAD":
+		return undecodable(id, "%w", errBadEnvelope)
+	}
+	return fmt.Errorf("ticketstore: renew: session %s: unexpected reply %q", id, status)
+}
+
+// Retrieve implements [TicketStore]. It is one GET.
+func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
+	k, err := parseRedisKey(key)
+	if err != nil {
+		return nil, err
+	}
+	id := k.id.String()
+	e, err := s.record(ctx, k.partition, id)
+	if err != nil {
+		return nil, err
+	}
+	now := clock.Now(ctx)
+	ok, rotated := e.opens(k, now)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	t, err := s.deserialize(id, e)
+	if err != nil {
+		return nil, err
+	}
+	if !now.Before(t.ExpiresAt) {
+		return nil, ErrNotFound
+	}
+	if rotated {
+		t.Revision = ""
+	}
+	return t, nil
+}
+
+// Remove implements [TicketStore].
+func (s *RedisStore) Remove(ctx context.Context, key Key) error {
+	k, err := parseRedisKey(key)
+	if err != nil {
+		return nil
+	}
+	id := k.id.String()
+	e, err := s.record(ctx, k.partition, id)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case errors.Is(err, ErrUndecodable):
+		// Nothing says whose it was; listing repairs the index.
+		err = s.client.Del(ctx, s.recordKey(k.partition, id)).Err()
+	case err == nil:
+		if ok, _ := e.opens(k, clock.Now(ctx)); !ok {
+			return nil
+		}
+		keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, e.subject)...)
+		err = removeScript.Run(ctx, s.client, keys, id, e.subject, k.verifier()).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
+	}
+	return nil
+}
+
+// record reads a record and parses its envelope.
+func (s *RedisStore) record(ctx context.Context, partition byte, id string) (envelope, error) {
+	data, err := s.client.Get(ctx, s.recordKey(partition, id)).Bytes()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return envelope{}, ErrNotFound
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return envelope{}, undecodable(id, "it is no string in Redis")
+	case err != nil:
+		return envelope{}, fmt.Errorf("ticketstore: read: session %s: %w", id, err)
+	}
+	e, err := parseEnvelope(data)
+	if err != nil {
+		return envelope{}, undecodable(id, "%w", err)
+	}
+	return e, nil
+}
+
+func (s *RedisStore) serialize(ctx context.Context, t *Ticket) ([]byte, error) {
+	if err := t.validateExpiry(clock.Now(ctx)); err != nil {
+		return nil, err
+	}
+	data, err := s.serializer.Serialize(t)
+	if err == nil && len(data) > maxTicketBytes {
+		return nil, invalid("it has %d bytes when serialized; at most %d are allowed", len(data), maxTicketBytes)
+	}
+	return data, err
+}
+
+func (s *RedisStore) deserialize(id string, e envelope) (*Ticket, error) {
+	t, err := s.serializer.Deserialize(id, e.ticket)
+	if err != nil {
+		return nil, err
+	}
+	if t.Subject != e.subject {
+		return nil, undecodable(id, "it is another subject's")
+	}
+	t.ID, t.Revision = id, e.revision
+	return t, nil
+}
+
+func (s *RedisStore) tag(partition byte) string { return fmt.Sprintf("%s{%02x}", s.prefix, partition) }
+
+func (s *RedisStore) recordKey(partition byte, id string) string { return s.tag(partition) + id }
+
+// indexKeys returns the index of subject and the two censuses of its partition.
+func (s *RedisStore) indexKeys(partition byte, subject string) []string {
+	tag := s.tag(partition)
+	return []string{tag + "subject:" + subject, tag + "sessions", tag + "subjects"}
+}
+
+// withRecords returns keys with the keys of the records of ids behind them.
+func (s *RedisStore) withRecords(keys []string, partition byte, ids []string) []string {
+	keys = slices.Clip(keys)
+	for _, id := range ids {
+		keys = append(keys, s.recordKey(partition, id))
+	}
+	return keys
+}

@@ -1,0 +1,260 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+)
+
+const (
+	partitions  = 256
+	revokeBatch = 1000 // records in one script
+	subjectPage = 1000 // members a ZSCAN looks at
+)
+
+// Sessions implements [SessionIndex]. It takes two round trips, and a third to
+// repair the index where records have been deleted by hand.
+func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, error) {
+	if validateSubject(subject) != nil {
+		return nil, nil
+	}
+	p := partition(subject)
+	keys := s.indexKeys(p, subject)
+	now := clock.Now(ctx)
+	members, err := s.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+		Key: keys[0], Start: after(now), Stop: "+inf", ByScore: true,
+	}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
+	}
+	if len(members) == 0 {
+		return nil, nil
+	}
+	// IDs are UUIDv7: the newest sign-in has the greatest.
+	slices.SortFunc(members, func(a, b redis.Z) int { return strings.Compare(b.Member.(string), a.Member.(string)) })
+	ids := make([]string, len(members))
+	for i, m := range members {
+		ids[i] = m.Member.(string)
+	}
+	records, err := s.client.MGet(ctx, s.withRecords(nil, p, ids)...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
+	}
+	var sessions []Session
+	var gone []string
+	for i, id := range ids {
+		record, ok := records[i].(string)
+		if !ok {
+			gone = append(gone, id)
+			continue
+		}
+		sess := s.session(subject, id, []byte(record), time.UnixMilli(int64(members[i].Score)))
+		if now.Before(sess.ExpiresAt) {
+			sessions = append(sessions, sess)
+		}
+	}
+	if len(gone) > 0 {
+		if err := pruneScript.Run(ctx, s.client, s.withRecords(keys, p, gone), appendStrings([]any{subject}, gone)...).Err(); err != nil {
+			return nil, fmt.Errorf("ticketstore: sessions: %w", err)
+		}
+	}
+	return sessions, nil
+}
+
+// Session implements [SessionIndex]. It takes one round trip.
+func (s *RedisStore) Session(ctx context.Context, subject, id string) (Session, error) {
+	if validateSubject(subject) != nil || !isSessionID(id) {
+		return Session{}, ErrNotFound
+	}
+	p := partition(subject)
+	pipe := s.client.Pipeline()
+	record := pipe.Get(ctx, s.recordKey(p, id))
+	score := pipe.ZScore(ctx, s.indexKeys(p, subject)[0], id)
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return Session{}, fmt.Errorf("ticketstore: session %s: %w", id, err)
+	}
+	if errors.Is(record.Err(), redis.Nil) {
+		return Session{}, ErrNotFound
+	}
+	data, _ := record.Bytes()
+	sess := s.session(subject, id, data, time.UnixMilli(int64(score.Val())))
+	// A stranger's record in this partition, or an expired one.
+	if sess.Undecodable && score.Err() != nil || !clock.Now(ctx).Before(sess.ExpiresAt) {
+		return Session{}, ErrNotFound
+	}
+	return sess, nil
+}
+
+// session returns record as a Session of subject; expiry is what the index
+// says of it.
+func (s *RedisStore) session(subject, id string, record []byte, expiry time.Time) Session {
+	e, err := parseEnvelope(record)
+	var t *Ticket
+	if err == nil {
+		t, err = s.deserialize(id, e)
+	}
+	if err != nil || e.subject != subject {
+		return Session{ID: id, Subject: subject, ExpiresAt: expiry, Undecodable: true}
+	}
+	return Session{
+		ID:         id,
+		Subject:    subject,
+		Scheme:     t.Scheme,
+		Device:     t.Device,
+		SeenFrom:   t.SeenFrom,
+		SignedInAt: t.SignedInAt,
+		IssuedAt:   t.IssuedAt,
+		ExpiresAt:  t.ExpiresAt,
+		EndsAt:     t.EndsAt,
+		Persistent: t.Persistent,
+	}
+}
+
+// Revoke implements [SessionIndex].
+func (s *RedisStore) Revoke(ctx context.Context, subject, id string) error {
+	if validateSubject(subject) != nil || !isSessionID(id) {
+		return ErrNotFound
+	}
+	n, err := s.revoke(ctx, subject, "", []string{id})
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// RevokeAll implements [SessionIndex].
+func (s *RedisStore) RevokeAll(ctx context.Context, subject string) (revoked int, err error) {
+	if validateSubject(subject) != nil {
+		return 0, nil
+	}
+	return s.revokeListed(ctx, subject, "")
+}
+
+// RevokeOthers implements [SessionIndex].
+func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (revoked int, err error) {
+	if validateSubject(subject) != nil || !isSessionID(keep) {
+		return 0, ErrNotFound
+	}
+	return s.revokeListed(ctx, subject, keep)
+}
+
+// revokeListed ends all sessions of subject but keep. That keep is live is
+// checked in the step that ends the first ones.
+func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
+	ids, err := s.client.ZRange(ctx, s.indexKeys(partition(subject), subject)[0], 0, -1).Result()
+	if err != nil {
+		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == keep })
+	for {
+		batch := ids[:min(len(ids), revokeBatch)]
+		n, err := s.revoke(ctx, subject, keep, batch)
+		revoked += n
+		ids, keep = ids[len(batch):], ""
+		if err != nil || len(ids) == 0 {
+			return revoked, err
+		}
+	}
+}
+
+// revoke ends the sessions ids of subject in one script, if keep is live.
+func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []string) (int, error) {
+	p := partition(subject)
+	keys := s.indexKeys(p, subject)
+	kept := keys[0]
+	if keep != "" {
+		kept = s.recordKey(p, keep)
+	}
+	n, err := revokeScript.Run(ctx, s.client, s.withRecords(append(keys, kept), p, ids), appendStrings([]any{subject, keep}, ids)...).Int()
+	if err != nil {
+		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
+	}
+	if n < 0 {
+		return 0, ErrNotFound
+	}
+	return n, nil
+}
+
+// Count returns how many subjects are signed in and how many sessions they
+// have. It takes one pipeline. It is exact when nothing is being written;
+// otherwise each of the 256 partitions is exact at some instant of the call.
+// A record deleted by hand counts until it is listed or would have expired.
+func (s *RedisStore) Count(ctx context.Context) (Counts, error) {
+	from := after(clock.Now(ctx))
+	pipe := s.client.Pipeline()
+	var sessions, subjects [partitions]*redis.IntCmd
+	for p := range partitions {
+		keys := s.indexKeys(byte(p), "")
+		sessions[p] = pipe.ZCount(ctx, keys[1], from, "+inf")
+		subjects[p] = pipe.ZCount(ctx, keys[2], from, "+inf")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return Counts{}, fmt.Errorf("ticketstore: count: %w", err)
+	}
+	var c Counts
+	for p := range partitions {
+		c.Sessions += sessions[p].Val()
+		c.Subjects += subjects[p].Val()
+	}
+	return c, nil
+}
+
+// Subjects returns the subjects that are signed in, each once, in no
+// particular order. One that is signed in throughout is not missed. After an
+// error it ends. It is the operator's: it reads a page at a time, but all of
+// them.
+func (s *RedisStore) Subjects(ctx context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for p := range partitions {
+			key := s.indexKeys(byte(p), "")[2]
+			seen := map[string]bool{} // ZSCAN may repeat a member
+			for cursor, more := uint64(0), true; more; more = cursor != 0 {
+				var page []string
+				var err error
+				page, cursor, err = s.client.ZScan(ctx, key, cursor, "", subjectPage).Result()
+				if err != nil {
+					yield("", fmt.Errorf("ticketstore: subjects: %w", err))
+					return
+				}
+				now := clock.Now(ctx).UnixMilli()
+				for pair := range slices.Chunk(page, 2) {
+					expiry, _ := strconv.ParseFloat(pair[1], 64)
+					if seen[pair[0]] || int64(expiry) <= now {
+						continue
+					}
+					seen[pair[0]] = true
+					if !yield(pair[0], nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// after returns the exclusive lower bound of scores that lie behind t.
+func after(t time.Time) string { return "(" + strconv.FormatInt(t.UnixMilli(), 10) }
+
+// isSessionID reports whether id is a UUID as Store writes it; anything else
+// could name another key.
+func isSessionID(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && u.String() == id
+}
+
+func appendStrings(args []any, s []string) []any {
+	for _, v := range s {
+		args = append(args, v)
+	}
+	return args
+}

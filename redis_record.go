@@ -1,0 +1,119 @@
+package ticketstore
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A RedisStore's Key is unpadded base64url of a partition (1 byte), the
+// session ID (16) and a secret (32).
+const keyBytes = 1 + 16 + 32
+
+var errMalformedKey = fmt.Errorf("%w: malformed key", ErrNotFound)
+
+// redisKey is a parsed Key.
+type redisKey struct {
+	partition byte
+	id        uuid.UUID
+	secret    [32]byte
+}
+
+func newRedisKey(subject string) (redisKey, error) {
+	id, err := uuid.NewV7()
+	k := redisKey{partition: partition(subject), id: id, secret: newSecret()}
+	return k, err
+}
+
+func newSecret() (secret [32]byte) {
+	rand.Read(secret[:]) // never fails, see crypto/rand
+	return secret
+}
+
+func parseRedisKey(key Key) (redisKey, error) {
+	var b [keyBytes]byte
+	if len(key) != base64.RawURLEncoding.EncodedLen(keyBytes) {
+		return redisKey{}, errMalformedKey
+	}
+	// Decode skips line feeds; then it is short.
+	if n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(key)); err != nil || n != keyBytes {
+		return redisKey{}, errMalformedKey
+	}
+	return redisKey{b[0], uuid.UUID(b[1:17]), [32]byte(b[17:])}, nil
+}
+
+func (k redisKey) key() Key {
+	b := make([]byte, 0, keyBytes)
+	b = append(b, k.partition)
+	b = append(b, k.id[:]...)
+	b = append(b, k.secret[:]...)
+	return Key(base64.RawURLEncoding.EncodeToString(b))
+}
+
+func (k redisKey) verifier() string {
+	sum := sha256.Sum256(k.secret[:])
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// partition returns the part of the keyspace that holds everything about
+// subject. It never changes: keys in browsers depend on it.
+func partition(subject string) byte { return sha256.Sum256([]byte(subject))[0] }
+
+// An envelope is the first line of a record; the serialized ticket follows.
+// It is what the scripts know of a record:
+//
+//	1 <revision> <verifier> <previous verifier or -> <previous valid until, Unix ms, or 0> <subject>
+type envelope struct {
+	revision string // 16 hexadecimal digits
+	verifier string // base64url(SHA-256(secret))
+	previous string // verifier of the key that was rotated away
+	until    int64  // when previous stops opening the record
+	subject  string
+	ticket   []byte // serialized
+}
+
+func newRevision() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func (e envelope) String() string {
+	return fmt.Sprintf("1 %s %s %s %d %s\n", e.revision, e.verifier, e.previous, e.until, e.subject)
+}
+
+var errBadEnvelope = errors.New("unknown envelope")
+
+func parseEnvelope(record []byte) (envelope, error) {
+	head, rest, ok := bytes.Cut(record, []byte("\n"))
+	f := bytes.SplitN(head, []byte(" "), 6)
+	if !ok || len(f) != 6 || string(f[0]) != "1" {
+		return envelope{}, errBadEnvelope
+	}
+	until, err := strconv.ParseUint(string(f[4]), 10, 63)
+	e := envelope{string(f[1]), string(f[2]), string(f[3]), int64(until), string(f[5]), rest}
+	if err != nil || len(e.revision) != 16 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
+		return envelope{}, errBadEnvelope
+	}
+	return e, nil
+}
+
+// opens reports whether k's secret opens the record at now, and whether it
+// does so as the key that has been rotated away.
+func (e envelope) opens(k redisKey, now time.Time) (ok, rotated bool) {
+	v := []byte(k.verifier())
+	if subtle.ConstantTimeCompare(v, []byte(e.verifier)) == 1 {
+		return true, false
+	}
+	ok = subtle.ConstantTimeCompare(v, []byte(e.previous)) == 1 && now.UnixMilli() < e.until
+	return ok, ok
+}

@@ -1,0 +1,752 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
+)
+
+func TestNewRedisStoreBadInput(t *testing.T) {
+	client := redis.NewClient(&redis.Options{})
+	defer client.Close()
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
+	defer ring.Close()
+	cluster := func(o redis.ClusterOptions) redis.UniversalClient {
+		o.Addrs = []string{"127.0.0.1:1"}
+		c := redis.NewClusterClient(&o)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	for name, test := range map[string]struct {
+		client redis.UniversalClient
+		cfg    RedisConfig
+		want   []string // parts of the error; none if valid
+	}{
+		"zero config":    {client, RedisConfig{}, nil},
+		"cluster":        {cluster(redis.ClusterOptions{}), RedisConfig{MaxSessions: 10_000, RefuseNew: true}, nil},
+		"nil":            {nil, RedisConfig{}, []string{"client"}},
+		"nil pointer":    {(*redis.Client)(nil), RedisConfig{}, []string{"client"}},
+		"ring":           {ring, RedisConfig{}, []string{"Ring"}},
+		"ReadOnly":       {cluster(redis.ClusterOptions{ReadOnly: true}), RedisConfig{}, []string{"replicas"}},
+		"RouteByLatency": {cluster(redis.ClusterOptions{RouteByLatency: true}), RedisConfig{}, []string{"replicas"}},
+		"RouteRandomly":  {cluster(redis.ClusterOptions{RouteRandomly: true}), RedisConfig{}, []string{"replicas"}},
+		"all of it":      {nil, RedisConfig{Prefix: "a{b", MaxSessions: -1}, []string{"client", "Prefix", "MaxSessions"}},
+		"closing brace":  {client, RedisConfig{Prefix: "a}"}, []string{"Prefix"}},
+		"cap too high":   {client, RedisConfig{MaxSessions: 10_001}, []string{"MaxSessions 10001"}},
+	} {
+		s, err := NewRedisStore(test.client, test.cfg)
+		if len(test.want) == 0 {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err == nil || s != nil {
+			t.Errorf("%s: got %v, %v, want an error", name, s, err)
+			continue
+		}
+		for _, part := range test.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: got %v, want %q in it", name, err, part)
+			}
+		}
+	}
+}
+
+// The layout is part of the product: operators look at it, and other programs
+// of a rolling deployment read it.
+func TestRedisLayout(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		tag := b.prefix + "{2b}"
+		want := []string{tag + tk.ID, tag + "sessions", tag + "subject:alice", tag + "subjects"}
+		if got := b.keys(t); !sameSet(got, want) {
+			t.Fatalf("got keys %q, want %q", got, want)
+		}
+		record, err := b.client.Get(ctx, tag+tk.ID).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, payload, _ := strings.Cut(record, "\n")
+		k, _ := parseRedisKey(key)
+		if want := "1 " + tk.Revision + " " + k.verifier() + " - 0 alice"; head != want {
+			t.Errorf("got envelope %q, want %q", head, want)
+		}
+		if want := `{"v":1,"subject":"alice","identities":[{"claims":[{"type":"role","value":"user"}]}],"signedInAt":"`; !strings.HasPrefix(payload, want) {
+			t.Errorf("got ticket %q, want %q…", payload, want)
+		}
+		for _, key := range want {
+			ttl, err := b.client.PTTL(ctx, key).Result()
+			if err != nil || ttl <= 59*time.Minute || ttl > time.Hour+time.Second {
+				t.Errorf("%s expires in %v, %v, want an hour", key, ttl, err)
+			}
+		}
+		if score, err := b.client.ZScore(ctx, tag+"subject:alice", tk.ID).Result(); err != nil || int64(score) != tk.ExpiresAt.UnixMilli() {
+			t.Errorf("got score %.0f, %v, want %d", score, err, tk.ExpiresAt.UnixMilli())
+		}
+	})
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}
+
+// Once the last session has ended, by removal or by time, Redis is empty;
+// until then every key has an expiry.
+func TestRedisIsEmptyAfterwards(t *testing.T) {
+	ends := map[string]func(t *testing.T, b *backend, s *RedisStore, keys []Key){
+		"Remove": func(t *testing.T, b *backend, s *RedisStore, keys []Key) {
+			for _, k := range keys {
+				if err := s.Remove(b.ctx(t), k); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"RevokeAll": func(t *testing.T, b *backend, s *RedisStore, keys []Key) {
+			for _, subject := range []string{"alice", "bob"} {
+				if n, err := s.RevokeAll(b.ctx(t), subject); err != nil || n != 3 {
+					t.Fatalf("got %d, %v, want 3", n, err)
+				}
+			}
+		},
+		"time": func(t *testing.T, b *backend, s *RedisStore, keys []Key) {
+			if b.mini != nil {
+				b.advance(time.Hour)
+			}
+		},
+	}
+	eachBackend(t, func(t *testing.T, b *backend) {
+		for name, end := range ends {
+			t.Run(name, func(t *testing.T) {
+				s := b.store(t, RedisConfig{})
+				var keys []Key
+				for i := range 6 {
+					tk := newTicket(b, []string{"alice", "bob"}[i%2])
+					if b.mini == nil && name == "time" {
+						tk.ExpiresAt = b.now().Add(300 * time.Millisecond)
+					}
+					keys = append(keys, mustStore(t, b, s, tk))
+				}
+				for _, key := range b.keys(t) {
+					if ttl := b.client.PTTL(t.Context(), key).Val(); ttl <= 0 && name != "time" {
+						t.Errorf("%s: got TTL %v, want an expiry", key, ttl)
+					}
+				}
+				end(t, b, s, keys)
+				if !eventually(func() bool { return len(b.keys(t)) == 0 }) {
+					t.Errorf("got keys %q, want none", b.keys(t))
+				}
+			})
+		}
+	})
+}
+
+// eventually polls for what Redis does by its own clock.
+func eventually(done func() bool) bool {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if done() {
+			return true
+		}
+	}
+	return done()
+}
+
+func TestTicketTooLarge(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		fit := func(size int) *Ticket {
+			c := tk.Clone()
+			c.Properties = map[string]string{"x": ""}
+			data, err := JSONSerializer{}.Serialize(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Properties["x"] = strings.Repeat("x", size-len(data))
+			return c
+		}
+		if err := s.Renew(b.ctx(t), key, fit(64<<10)); err != nil {
+			t.Errorf("64 KiB: %v", err)
+		}
+		if err := s.Renew(b.ctx(t), key, fit(64<<10+1)); !errors.Is(err, ErrInvalidTicket) {
+			t.Errorf("Renew with 64 KiB + 1: got %v, want ErrInvalidTicket", err)
+		}
+		if _, err := s.Store(b.ctx(t), fit(64<<10+1)); !errors.Is(err, ErrInvalidTicket) {
+			t.Errorf("Store of 64 KiB + 1: got %v, want ErrInvalidTicket", err)
+		}
+	})
+}
+
+// An application whose clock is behind must not write what is past by Redis'
+// clock: go-redis and Redis would take some of it for "for ever".
+func TestClockBehind(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		if b.mini != nil {
+			b.mini.SetTime(b.now().Add(2 * time.Hour))
+		} else {
+			b.moved = -2 * time.Hour
+			tk.ExpiresAt = b.now().Add(time.Hour)
+		}
+		before := len(b.keys(t))
+		if _, err := s.Store(b.ctx(t), tk); !errors.Is(err, ErrInvalidTicket) {
+			t.Errorf("Store: got %v, want ErrInvalidTicket", err)
+		}
+		if err := s.Renew(b.ctx(t), key, tk); !errors.Is(err, ErrInvalidTicket) {
+			t.Errorf("Renew: got %v, want ErrInvalidTicket", err)
+		}
+		if got := len(b.keys(t)); got != before {
+			t.Errorf("got %d keys, want %d", got, before)
+		}
+	})
+}
+
+// An application whose clock runs ahead refuses tickets early, but must not
+// trim live sessions out of the index.
+func TestClockAhead(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		ahead := &backend{moved: 2 * time.Hour, mini: b.mini, fixed: b.fixed}
+		if _, err := s.Retrieve(ahead.ctx(t), key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("got %v, want ErrNotFound", err)
+		}
+		next := newTicket(ahead, "alice")
+		if _, err := s.Store(ahead.ctx(t), next); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.Sessions(b.ctx(t), "alice"); err != nil || len(got) != 2 {
+			t.Errorf("got %d sessions, %v, want 2", len(got), err)
+		}
+	})
+}
+
+func TestSessionCap(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		t.Run("evict", func(t *testing.T) {
+			s := b.store(t, RedisConfig{MaxSessions: 3})
+			var ids []string
+			for range 5 {
+				tk := newTicket(b, "evict")
+				mustStore(t, b, s, tk)
+				ids = append(ids, tk.ID)
+			}
+			wantSessions(t, b, s, "evict", ids[4], ids[3], ids[2])
+		})
+		t.Run("refuse", func(t *testing.T) {
+			s := b.store(t, RedisConfig{MaxSessions: 2, RefuseNew: true})
+			one, two := newTicket(b, "refuse"), newTicket(b, "refuse")
+			mustStore(t, b, s, one)
+			mustStore(t, b, s, two)
+			if key, err := s.Store(b.ctx(t), newTicket(b, "refuse")); !errors.Is(err, ErrTooManySessions) || key != "" {
+				t.Fatalf("got %v, want ErrTooManySessions", err)
+			}
+			wantSessions(t, b, s, "refuse", two.ID, one.ID)
+			// Signing in again takes the place of the session that it ends.
+			again := newTicket(b, "refuse")
+			again.ID = one.ID
+			mustStore(t, b, s, again)
+			wantSessions(t, b, s, "refuse", again.ID, two.ID)
+			// A record that an operator has deleted makes room at once.
+			if err := b.client.Del(t.Context(), s.recordKey(partition("refuse"), two.ID)).Err(); err != nil {
+				t.Fatal(err)
+			}
+			third := newTicket(b, "refuse")
+			mustStore(t, b, s, third)
+			wantSessions(t, b, s, "refuse", third.ID, again.ID)
+		})
+		t.Run("lowered", func(t *testing.T) {
+			s := b.store(t, RedisConfig{MaxSessions: 50})
+			var last *Ticket
+			for range 50 {
+				last = newTicket(b, "lowered")
+				mustStore(t, b, s, last)
+			}
+			next := newTicket(b, "lowered")
+			mustStore(t, b, b.store(t, RedisConfig{MaxSessions: 2}), next)
+			wantSessions(t, b, s, "lowered", next.ID, last.ID)
+		})
+		t.Run("parallel", func(t *testing.T) {
+			for name, cfg := range map[string]RedisConfig{"evict": {MaxSessions: 5}, "refuse": {MaxSessions: 5, RefuseNew: true}} {
+				s := b.store(t, cfg)
+				var wg sync.WaitGroup
+				var mu sync.Mutex
+				refused := 0
+				for range 100 {
+					wg.Go(func() {
+						_, err := s.Store(b.ctx(t), newTicket(b, "parallel-"+name))
+						mu.Lock()
+						defer mu.Unlock()
+						if errors.Is(err, ErrTooManySessions) {
+							refused++
+						} else if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				got, err := s.Sessions(b.ctx(t), "parallel-"+name)
+				if err != nil || len(got) != 5 {
+					t.Errorf("%s: got %d sessions, %v, want 5", name, len(got), err)
+				}
+				if want := map[string]int{"evict": 0, "refuse": 95}[name]; refused != want {
+					t.Errorf("%s: got %d refused, want %d", name, refused, want)
+				}
+			}
+		})
+	})
+}
+
+func wantSessions(t *testing.T, b *backend, s *RedisStore, subject string, ids ...string) {
+	t.Helper()
+	sessions, err := s.Sessions(b.ctx(t), subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, sess := range sessions {
+		got = append(got, sess.ID)
+	}
+	if !slices.Equal(got, ids) {
+		t.Errorf("%s: got sessions %q, want %q", subject, got, ids)
+	}
+}
+
+// Two subjects in 256 share a partition, and nothing else.
+func TestSubjectsShareAPartition(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		other := ""
+		for i := 0; other == ""; i++ {
+			if name := fmt.Sprint("user", i); partition(name) == partition("alice") {
+				other = name
+			}
+		}
+		mine, theirs := newTicket(b, "alice"), newTicket(b, other)
+		mustStore(t, b, s, mine)
+		key := mustStore(t, b, s, theirs)
+		ctx := b.ctx(t)
+		if _, err := s.Session(ctx, "alice", theirs.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Session: got %v, want ErrNotFound", err)
+		}
+		if err := s.Revoke(ctx, "alice", theirs.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Revoke: got %v, want ErrNotFound", err)
+		}
+		if _, err := s.RevokeOthers(ctx, "alice", theirs.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("RevokeOthers: got %v, want ErrNotFound", err)
+		}
+		again := newTicket(b, "alice")
+		again.ID = theirs.ID
+		mustStore(t, b, s, again)
+		if _, err := s.Retrieve(ctx, key); err != nil {
+			t.Errorf("%s was signed out: %v", other, err)
+		}
+		wantSessions(t, b, s, "alice", again.ID, mine.ID)
+		if c, err := s.Count(ctx); err != nil || c != (Counts{Subjects: 2, Sessions: 3}) {
+			t.Errorf("got %+v, %v, want 2 subjects and 3 sessions", c, err)
+		}
+	})
+}
+
+func TestCountAndSubjects(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		want := map[string]bool{}
+		var keys []Key
+		for i := range 300 {
+			subject := fmt.Sprint("user-", i)
+			want[subject] = true
+			for range 1 + i%3 {
+				keys = append(keys, mustStore(t, b, s, newTicket(b, subject)))
+			}
+		}
+		check := func(subjects, sessions int64) {
+			t.Helper()
+			if c, err := s.Count(ctx); err != nil || c != (Counts{subjects, sessions}) {
+				t.Errorf("got %+v, %v, want %d subjects, %d sessions", c, err, subjects, sessions)
+			}
+			n := int64(0)
+			for subject, err := range s.Subjects(ctx) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !want[subject] {
+					t.Errorf("got subject %q", subject)
+				}
+				n++
+			}
+			if n != subjects {
+				t.Errorf("got %d subjects, want %d", n, subjects)
+			}
+		}
+		check(300, 600)
+		if err := s.Remove(ctx, keys[0]); err != nil { // user-0 had one
+			t.Fatal(err)
+		}
+		delete(want, "user-0")
+		if err := s.Remove(ctx, keys[1]); err != nil { // user-1 had two
+			t.Fatal(err)
+		}
+		check(299, 598)
+		for range s.Subjects(ctx) {
+			break // an iterator that stops early
+		}
+		b.advance(time.Hour)
+		ctx = b.ctx(t)
+		want = nil
+		check(0, 0)
+	})
+}
+
+// A partition with more subjects than a page of ZSCAN.
+func TestSubjectsPages(t *testing.T) {
+	b := realBackend(t)
+	s := b.store(t, RedisConfig{})
+	expiry := float64(b.now().Add(time.Hour).UnixMilli())
+	want := 3*subjectPage + 1
+	for i := range want {
+		if err := b.client.ZAdd(t.Context(), s.indexKeys(7, "")[2], redis.Z{Score: expiry, Member: fmt.Sprint(i)}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := map[string]bool{}
+	for subject, err := range s.Subjects(b.ctx(t)) {
+		if err != nil || got[subject] {
+			t.Fatalf("got %q again, or %v", subject, err)
+		}
+		got[subject] = true
+	}
+	if len(got) != want {
+		t.Errorf("got %d subjects, want %d", len(got), want)
+	}
+}
+
+// RevokeAll and RevokeOthers of more sessions than one script takes.
+func TestRevokeManySessions(t *testing.T) {
+	b := realBackend(t)
+	s := b.store(t, RedisConfig{MaxSessions: 10_000})
+	ids := make([]string, revokeBatch+5)
+	for i := range ids {
+		tk := newTicket(b, "alice")
+		mustStore(t, b, s, tk)
+		ids[i] = tk.ID
+	}
+	n, err := s.RevokeOthers(b.ctx(t), "alice", ids[3])
+	if err != nil || n != len(ids)-1 {
+		t.Errorf("RevokeOthers: got %d, %v, want %d", n, err, len(ids)-1)
+	}
+	wantSessions(t, b, s, "alice", ids[3])
+	if n, err := s.RevokeAll(b.ctx(t), "alice"); err != nil || n != 1 {
+		t.Errorf("RevokeAll: got %d, %v, want 1", n, err)
+	}
+	if keys := b.keys(t); len(keys) != 0 {
+		t.Errorf("got %d keys, want none", len(keys))
+	}
+}
+
+// Delete the record and the user is out; listing repairs the index.
+func TestRecordDeletedByHand(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		gone, kept := newTicket(b, "alice"), newTicket(b, "alice")
+		key := mustStore(t, b, s, gone)
+		mustStore(t, b, s, kept)
+		if err := b.client.Del(ctx, s.recordKey(partition("alice"), gone.ID)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Retrieve(ctx, key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Retrieve: got %v, want ErrNotFound", err)
+		}
+		if err := s.Renew(ctx, key, gone); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Renew: got %v, want ErrNotFound", err)
+		}
+		if err := s.Remove(ctx, key); err != nil {
+			t.Errorf("Remove: %v", err)
+		}
+		if c, _ := s.Count(ctx); c.Sessions != 2 {
+			t.Errorf("before listing: got %d sessions, want the 2 of the index", c.Sessions)
+		}
+		wantSessions(t, b, s, "alice", kept.ID)
+		if c, _ := s.Count(ctx); c != (Counts{1, 1}) {
+			t.Errorf("after listing: got %+v, want 1 and 1", c)
+		}
+		if err := b.client.Del(ctx, s.recordKey(partition("alice"), kept.ID)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Revoke(ctx, "alice", kept.ID); !errors.Is(err, ErrNotFound) {
+			t.Errorf("Revoke: got %v, want ErrNotFound", err)
+		}
+		if keys := b.keys(t); len(keys) != 0 {
+			t.Errorf("got keys %q, want none", keys)
+		}
+	})
+}
+
+// What is in Redis is not always what this program wrote.
+func TestUndecodableRecord(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		envelopeOf := func(record string) string { head, _, _ := strings.Cut(record, "\n"); return head + "\n" }
+		for name, spoil := range map[string]func(record string) string{
+			"empty":           func(string) string { return "" },
+			"text":            func(string) string { return "hello" },
+			"future envelope": func(r string) string { return "2" + r[1:] },
+			"future ticket":   func(r string) string { return strings.Replace(r, `"v":1`, `"v":2`, 1) },
+			"cut ticket":      func(r string) string { return r[:len(r)-1] },
+			"no ticket":       envelopeOf,
+			"binary":          func(r string) string { return envelopeOf(r) + "\x00\xff" },
+			"other subject":   func(r string) string { return strings.Replace(r, `"subject":"alice"`, `"subject":"bob"`, 1) },
+			"wrong type":      nil,
+		} {
+			t.Run(name, func(t *testing.T) {
+				s := b.store(t, RedisConfig{})
+				ctx := b.ctx(t)
+				tk := newTicket(b, "alice")
+				key := mustStore(t, b, s, tk)
+				defer s.RevokeAll(ctx, "alice")
+				at := s.recordKey(partition("alice"), tk.ID)
+				if spoil == nil {
+					if err := errors.Join(b.client.Del(ctx, at).Err(), b.client.LPush(ctx, at, "x").Err()); err != nil {
+						t.Fatal(err)
+					}
+				} else if err := b.client.Set(ctx, at, spoil(b.client.Get(ctx, at).Val()), redis.KeepTTL).Err(); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := s.Retrieve(ctx, key); !errors.Is(err, ErrUndecodable) || errors.Is(err, ErrNotFound) || got != nil || !strings.Contains(err.Error(), tk.ID) {
+					t.Errorf("Retrieve: got %v, %v, want ErrUndecodable with the session ID", got, err)
+				}
+				if n, err := b.client.Exists(ctx, at).Result(); err != nil || n != 1 {
+					t.Errorf("the record was deleted: %d, %v", n, err)
+				}
+				if name != "wrong type" { // MGET takes it for missing
+					want := Session{ID: tk.ID, Subject: "alice", ExpiresAt: tk.ExpiresAt.Local(), Undecodable: true}
+					got, err := s.Sessions(ctx, "alice")
+					if err != nil || len(got) != 1 || !got[0].ExpiresAt.Equal(want.ExpiresAt) || got[0].ID != want.ID || !got[0].Undecodable {
+						t.Errorf("Sessions: got %+v, %v, want %+v", got, err, want)
+					}
+					if got, err := s.Session(ctx, "alice", tk.ID); err != nil || !got.Undecodable || !got.ExpiresAt.Equal(want.ExpiresAt) {
+						t.Errorf("Session: got %+v, %v, want %+v", got, err, want)
+					}
+				}
+				if _, err := s.Session(ctx, "bob", tk.ID); !errors.Is(err, ErrNotFound) {
+					t.Errorf("Session of bob: got %v, want ErrNotFound", err)
+				}
+				if err := s.Revoke(ctx, "bob", tk.ID); !errors.Is(err, ErrNotFound) {
+					t.Errorf("Revoke by bob: got %v, want ErrNotFound", err)
+				}
+				if err := s.Revoke(ctx, "alice", tk.ID); err != nil {
+					t.Errorf("Revoke: %v", err)
+				}
+				if keys := b.keys(t); len(keys) != 0 {
+					t.Errorf("got keys %q, want none", keys)
+				}
+			})
+		}
+	})
+}
+
+func TestRemoveUndecodableRecord(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		at := s.recordKey(partition("alice"), tk.ID)
+		if err := b.client.Set(ctx, at, "hello", time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Renew(ctx, key, tk); !errors.Is(err, ErrUndecodable) {
+			t.Errorf("Renew: got %v, want ErrUndecodable", err)
+		}
+		if err := s.Remove(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Retrieve(ctx, key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("got %v, want ErrNotFound", err)
+		}
+		wantSessions(t, b, s, "alice")
+		if keys := b.keys(t); len(keys) != 0 {
+			t.Errorf("got keys %q, want none", keys)
+		}
+	})
+}
+
+// Hostile IDs must not reach keys that are no records.
+func TestHostileIDs(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		tk := newTicket(b, "alice")
+		mustStore(t, b, s, tk)
+		before := b.keys(t)
+		for _, id := range []string{"", "sessions", "subjects", "subject:alice", strings.ToUpper(tk.ID), "{" + tk.ID + "}", "urn:uuid:" + tk.ID, strings.ReplaceAll(tk.ID, "-", ""), tk.ID + "\n", strings.Repeat("x", 1<<16)} {
+			if err := s.Revoke(ctx, "alice", id); !errors.Is(err, ErrNotFound) {
+				t.Errorf("Revoke(%.40q): got %v, want ErrNotFound", id, err)
+			}
+			if _, err := s.Session(ctx, "alice", id); !errors.Is(err, ErrNotFound) {
+				t.Errorf("Session(%.40q): got %v, want ErrNotFound", id, err)
+			}
+			if n, err := s.RevokeOthers(ctx, "alice", id); !errors.Is(err, ErrNotFound) || n != 0 {
+				t.Errorf("RevokeOthers(%.40q): got %d, %v, want ErrNotFound", id, n, err)
+			}
+		}
+		for _, subject := range []string{"", "a\nb", "\xff", strings.Repeat("x", 257)} {
+			if got, err := s.Sessions(ctx, subject); err != nil || len(got) != 0 {
+				t.Errorf("Sessions(%.40q): got %v, %v, want none", subject, got, err)
+			}
+			if _, err := s.Session(ctx, subject, tk.ID); !errors.Is(err, ErrNotFound) {
+				t.Errorf("Session of %.40q: got %v, want ErrNotFound", subject, err)
+			}
+			if n, err := s.RevokeAll(ctx, subject); err != nil || n != 0 {
+				t.Errorf("RevokeAll(%.40q): got %d, %v", subject, n, err)
+			}
+		}
+		if got := b.keys(t); !sameSet(got, before) {
+			t.Errorf("got keys %q, want %q", got, before)
+		}
+	})
+}
+
+func TestTicketRoundTrip(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		want := fullTicket()
+		want.ExpiresAt = b.now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+		want.EndsAt = want.ExpiresAt
+		key := mustStore(t, b, s, want)
+		got, err := s.Retrieve(b.ctx(t), key)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+		sess, err := s.Session(b.ctx(t), want.Subject, want.ID)
+		wantSession := Session{ID: want.ID, Subject: want.Subject, Scheme: want.Scheme, Device: want.Device, SeenFrom: want.SeenFrom,
+			SignedInAt: want.SignedInAt, IssuedAt: want.IssuedAt, ExpiresAt: want.ExpiresAt, EndsAt: want.EndsAt, Persistent: true}
+		if err != nil || sess != wantSession {
+			t.Errorf("got %+v, %v, want %+v", sess, err, wantSession)
+		}
+	})
+}
+
+// A Redis that cannot be reached is an error of every operation, and never
+// ErrNotFound.
+func TestOutageIsAnError(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, RedisConfig{})
+	tk := newTicket(b, "alice")
+	key := mustStore(t, b, s, tk)
+	b.mini.Close()
+	ctx := b.ctx(t)
+	_, storeErr := s.Store(ctx, newTicket(b, "alice"))
+	_, retrieveErr := s.Retrieve(ctx, key)
+	_, rotateErr := s.Rotate(ctx, key, tk, 0)
+	_, sessionsErr := s.Sessions(ctx, "alice")
+	_, sessionErr := s.Session(ctx, "alice", tk.ID)
+	_, allErr := s.RevokeAll(ctx, "alice")
+	_, othersErr := s.RevokeOthers(ctx, "alice", tk.ID)
+	_, countErr := s.Count(ctx)
+	var subjectsErr error
+	for _, err := range s.Subjects(ctx) {
+		subjectsErr = err
+	}
+	for name, err := range map[string]error{
+		"Store": storeErr, "Retrieve": retrieveErr, "Renew": s.Renew(ctx, key, tk), "Rotate": rotateErr, "Remove": s.Remove(ctx, key),
+		"Sessions": sessionsErr, "Session": sessionErr, "Revoke": s.Revoke(ctx, "alice", tk.ID), "RevokeAll": allErr,
+		"RevokeOthers": othersErr, "Count": countErr, "Subjects": subjectsErr,
+	} {
+		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || !strings.HasPrefix(err.Error(), "ticketstore: ") {
+			t.Errorf("%s: got %v, want an error of its own", name, err)
+		}
+	}
+}
+
+// The store works over each kind of connection that go-redis has.
+func TestConnections(t *testing.T) {
+	scenario := func(t *testing.T, client redis.UniversalClient) {
+		t.Helper()
+		defer client.Close()
+		b := &backend{client: client, prefix: randomPrefix()}
+		s := b.store(t, RedisConfig{})
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		got, err := s.Retrieve(b.ctx(t), key)
+		if err != nil || got.ID != tk.ID {
+			t.Fatalf("got %v, %v", got, err)
+		}
+		if err := s.Renew(b.ctx(t), key, got); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Count(b.ctx(t)); err != nil || c != (Counts{1, 1}) {
+			t.Errorf("got %+v, %v", c, err)
+		}
+		wantSessions(t, b, s, "alice", tk.ID)
+		if err := s.Remove(b.ctx(t), key); err != nil {
+			t.Fatal(err)
+		}
+		if keys := b.keys(t); len(keys) != 0 {
+			t.Errorf("got keys %q, want none", keys)
+		}
+	}
+	t.Run("single", func(t *testing.T) {
+		scenario(t, redis.NewClient(redisOptions(redistest.Shared(t).Addr)))
+	})
+	t.Run("universal cluster", func(t *testing.T) {
+		scenario(t, redis.NewUniversalClient(&redis.UniversalOptions{Addrs: redistest.SharedCluster(t), ContextTimeoutEnabled: true}))
+	})
+	t.Run("TLS", func(t *testing.T) {
+		server, conf := redistest.StartTLS(t)
+		opt := redisOptions(server.Addr)
+		opt.TLSConfig = conf
+		scenario(t, redis.NewClient(opt))
+	})
+	t.Run("Sentinel", func(t *testing.T) {
+		sentinel, _ := redistest.StartSentinel(t)
+		scenario(t, redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: []string{sentinel}, ContextTimeoutEnabled: true}))
+	})
+	t.Run("password", func(t *testing.T) {
+		server := redistest.Start(t, "--requirepass", "x")
+		opt := redisOptions(server.Addr)
+		opt.Password = "x"
+		scenario(t, redis.NewClient(opt))
+	})
+}
+
+// A Redis that hangs costs no more than the context allows.
+func TestHangingRedis(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := redis.NewClient(redisOptions(silent.Addr().String()))
+	defer client.Close()
+	s, err := NewRedisStore(client, RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, _ := newRedisKey("alice")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Retrieve(ctx, k.key()); err == nil || errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want an error of its own", err)
+	}
+}

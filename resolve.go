@@ -1,0 +1,235 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+)
+
+// A resolution is what the cookies of a request stand for.
+type resolution struct {
+	ticket     *Ticket // nil if anonymous
+	key        Key     // of ticket
+	presented  []presented
+	unreadable error // why there is no ticket, if not because there is none
+}
+
+// presented is a session that a request has shown the key of.
+type presented struct {
+	key    Key
+	ticket *Ticket // nil if it cannot be read
+}
+
+// Resolve returns the ticket of r, read afresh, and renews and sets nothing.
+// It is the decision of Wrap alone: for adapters, gRPC, and open WebSockets,
+// which outlive a ticket.
+//
+// It returns an error that is ErrNotFound if r is anonymous, and ErrUndecodable
+// too if that is because its ticket cannot be read. Any other error means that
+// the store could not answer.
+func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
+	if a, _ := r.Context().Value(contextKey{}).(*attachment); a != nil && a.manager == nil && a.ticket != nil {
+		return a.ticket, nil
+	}
+	res, err := m.resolve(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case res.ticket != nil:
+		return res.ticket, nil
+	case res.unreadable != nil:
+		return nil, fmt.Errorf("%w: %w", ErrNotFound, res.unreadable)
+	}
+	return nil, ErrNotFound
+}
+
+var errZeroManager = errors.New("ticketstore: this Manager was not made by NewManager")
+
+func (m *Manager) resolve(r *http.Request) (*resolution, error) {
+	keys, err := m.keys(r, r.Cookies())
+	if err != nil {
+		return nil, err
+	}
+	return m.read(r, keys)
+}
+
+// keys returns the keys in cookies.
+func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
+	if m.store == nil {
+		return nil, errZeroManager
+	}
+	if len(cookies) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := m.storeContext(r.Context())
+	defer cancel()
+	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	if err != nil {
+		return nil, fmt.Errorf("ticketstore: cookie: %w", err)
+	}
+	var distinct []Key
+	for _, k := range keys[:min(len(keys), maxCookies)] {
+		if !slices.Contains(distinct, k) {
+			distinct = append(distinct, k)
+		}
+	}
+	return distinct, nil
+}
+
+// read retrieves the tickets of keys and decides which one counts: the first
+// that is live, unless another live one is of another subject. Such a pair is
+// a cookie tossed from a sibling host, and nothing says which.
+func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
+	res := &resolution{}
+	now := m.now(r.Context())
+	var tossed bool
+	for _, key := range keys {
+		t, err := m.retrieve(r.Context(), key)
+		switch {
+		case errors.Is(err, ErrUndecodable):
+			m.log(r, slog.LevelError, "ticketstore: a ticket cannot be read", "error", err)
+			res.unreadable = err
+			res.presented = append(res.presented, presented{key, nil})
+			continue
+		case errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		res.presented = append(res.presented, presented{key, t})
+		if !now.Before(m.deadline(t)) {
+			continue
+		}
+		if res.ticket == nil {
+			res.ticket, res.key = t, key
+		} else if res.ticket.Subject != t.Subject {
+			tossed = true
+			m.log(r, slog.LevelWarn, "ticketstore: a request has cookies of two subjects; neither counts",
+				"sessions", []string{res.ticket.ID, t.ID})
+		}
+	}
+	if tossed {
+		res.ticket, res.key = nil, ""
+	}
+	return res, nil
+}
+
+// slide renews the ticket of r if its use has to be recorded.
+func (m *Manager) slide(r *http.Request, res *resolution) {
+	t := res.ticket
+	if t == nil || t.Revision == "" || t.SignedInAt.IsZero() {
+		return
+	}
+	ctx := r.Context()
+	now := m.now(ctx)
+	after := m.cfg.RenewAfter
+	if idle := m.idleTimeout(t); idle > 0 {
+		after = min(after, idle/2)
+	}
+	if now.Before(t.IssuedAt.Add(after)) || !m.cfg.Activity(r) {
+		return
+	}
+	next := t.Clone()
+	next.IssuedAt = now
+	next.SeenFrom = m.device(r)
+	next.ExpiresAt = m.expiry(next)
+	switch err := m.renew(ctx, res.key, next); {
+	case err == nil:
+		res.ticket = next
+	case errors.Is(err, ErrConflict):
+		// Somebody else has just renewed it: what was read is good.
+	case errors.Is(err, ErrNotFound):
+		res.ticket, res.key = nil, ""
+	case ctx.Err() == context.Canceled:
+		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
+	default:
+		m.log(r, slog.LevelError, "ticketstore: a ticket was not renewed", "session", t.ID, "error", err)
+	}
+}
+
+// The limits of a ticket are its own or the Config's, whichever is stricter.
+
+func (m *Manager) idleTimeout(t *Ticket) time.Duration {
+	idle := m.cfg.IdleTimeout
+	if t.Persistent {
+		idle = m.cfg.PersistentIdleTimeout
+	}
+	if t.IdleTimeout > 0 && (idle < 0 || t.IdleTimeout < idle) {
+		idle = t.IdleTimeout
+	}
+	return idle
+}
+
+func (m *Manager) lifetime(t *Ticket) time.Duration {
+	if t.Persistent {
+		return m.cfg.PersistentLifetime
+	}
+	return m.cfg.Lifetime
+}
+
+// end returns when t ends, however active; zero if never.
+func (m *Manager) end(t *Ticket) time.Time {
+	if t.SignedInAt.IsZero() {
+		return t.EndsAt
+	}
+	return earlier(t.EndsAt, t.SignedInAt.Add(m.lifetime(t)))
+}
+
+// expiry returns when t expires, given when it was last used; zero if never.
+func (m *Manager) expiry(t *Ticket) time.Time {
+	end := m.end(t)
+	if idle := m.idleTimeout(t); idle > 0 && !t.IssuedAt.IsZero() {
+		end = earlier(end, t.IssuedAt.Add(idle))
+	}
+	return end.Truncate(time.Millisecond)
+}
+
+// deadline returns when t is refused, however late it says that it expires.
+func (m *Manager) deadline(t *Ticket) time.Time { return earlier(t.ExpiresAt, m.expiry(t)) }
+
+// earlier returns the earlier of two times; zero means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (m *Manager) device(r *http.Request) Device {
+	return Device{UserAgent: r.UserAgent(), Addr: m.cfg.ClientAddr(r)}.capped()
+}
+
+func (m *Manager) now(ctx context.Context) time.Time {
+	return clock.Now(ctx).UTC().Truncate(time.Millisecond)
+}
+
+// Each call to the store has its own StoreTimeout.
+
+func (m *Manager) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, m.cfg.StoreTimeout)
+}
+
+func (m *Manager) retrieve(ctx context.Context, key Key) (*Ticket, error) {
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	return m.store.Retrieve(ctx, key)
+}
+
+func (m *Manager) renew(ctx context.Context, key Key, t *Ticket) error {
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	return m.store.Renew(ctx, key, t)
+}
+
+// remove goes on if the client hangs up: half a sign-out is none.
+func (m *Manager) remove(ctx context.Context, key Key) error {
+	ctx, cancel := m.storeContext(context.WithoutCancel(ctx))
+	defer cancel()
+	return m.store.Remove(ctx, key)
+}

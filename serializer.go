@@ -1,0 +1,188 @@
+package ticketstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+	"unicode/utf8"
+)
+
+// A Serializer turns tickets into bytes and back. It is safe for concurrent
+// use.
+type Serializer interface {
+	// Serialize returns t as bytes. ID and Revision need not be among them:
+	// the store keeps those. It returns ErrInvalidTicket for a ticket that it
+	// could not give back as it is.
+	Serialize(t *Ticket) ([]byte, error)
+
+	// Deserialize returns the ticket in data, which is whatever the store
+	// holds under the session ID id. It returns ErrUndecodable, rather than a
+	// guess, for what it did not write. It keeps none of data.
+	Deserialize(id string, data []byte) (*Ticket, error)
+}
+
+// ReadAlso returns a Serializer that writes with write, and reads with write
+// or, on ErrUndecodable, with the first of read that can. With it a format
+// changes without signing anyone out: first every instance reads the new
+// format also, then each writes it and reads the old one also.
+func ReadAlso(write Serializer, read ...Serializer) Serializer {
+	return readAlso{write, append([]Serializer{write}, read...)}
+}
+
+type readAlso struct {
+	Serializer
+	read []Serializer
+}
+
+func (s readAlso) Deserialize(id string, data []byte) (*Ticket, error) {
+	var errs []error
+	for _, r := range s.read {
+		t, err := r.Deserialize(id, data)
+		if !errors.Is(err, ErrUndecodable) {
+			return t, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// JSONSerializer writes tickets as JSON, version 1, with times in RFC 3339 to
+// the millisecond and zero fields left out. It refuses versions and fields
+// that it does not know, since it would lose them when the ticket is renewed.
+type JSONSerializer struct{}
+
+const jsonVersion = 1
+
+type jsonTicket struct {
+	Version     int               `json:"v"`
+	Subject     string            `json:"subject"`
+	Scheme      string            `json:"scheme,omitempty"`
+	Identities  []Identity        `json:"identities,omitempty"`
+	Properties  map[string]string `json:"properties,omitempty"`
+	Device      Device            `json:"device,omitzero"`
+	SeenFrom    Device            `json:"seenFrom,omitzero"`
+	SignedInAt  jsonTime          `json:"signedInAt,omitzero"`
+	IssuedAt    jsonTime          `json:"issuedAt,omitzero"`
+	ExpiresAt   jsonTime          `json:"expiresAt,omitzero"`
+	EndsAt      jsonTime          `json:"endsAt,omitzero"`
+	IdleTimeout jsonDuration      `json:"idleTimeout,omitempty"`
+	Persistent  bool              `json:"persistent,omitempty"`
+}
+
+// Serialize implements [Serializer].
+func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
+	if err := t.validate(); err != nil {
+		return nil, err
+	}
+	// encoding/json would replace invalid UTF-8.
+	for s := range t.texts {
+		if !utf8.ValidString(s) {
+			return nil, invalid("a claim, property or other text is not valid UTF-8") // which may be secret
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // for the reader of redis-cli
+	err := enc.Encode(jsonTicket{
+		Version:     jsonVersion,
+		Subject:     t.Subject,
+		Scheme:      t.Scheme,
+		Identities:  t.Identities,
+		Properties:  t.Properties,
+		Device:      t.Device,
+		SeenFrom:    t.SeenFrom,
+		SignedInAt:  jsonTime(t.SignedInAt),
+		IssuedAt:    jsonTime(t.IssuedAt),
+		ExpiresAt:   jsonTime(t.ExpiresAt),
+		EndsAt:      jsonTime(t.EndsAt),
+		IdleTimeout: jsonDuration(t.IdleTimeout),
+		Persistent:  t.Persistent,
+	})
+	if err != nil {
+		return nil, invalid("%w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Deserialize implements [Serializer].
+func (JSONSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
+	if !utf8.Valid(data) {
+		return nil, undecodable(id, "not valid UTF-8")
+	}
+	var j jsonTicket
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(&j)
+	if err == nil {
+		if _, end := dec.Token(); end != io.EOF {
+			err = errors.New("more follows the JSON")
+		}
+	}
+	if err != nil || j.Version != jsonVersion {
+		var v struct {
+			Version int `json:"v"`
+		}
+		if json.Unmarshal(data, &v) == nil && v.Version != jsonVersion {
+			err = fmt.Errorf("JSON of version %d; this program reads version %d", v.Version, jsonVersion)
+		}
+		return nil, undecodable(id, "%w", err)
+	}
+	t := &Ticket{
+		ID:          id,
+		Subject:     j.Subject,
+		Scheme:      j.Scheme,
+		Identities:  j.Identities,
+		Properties:  j.Properties,
+		Device:      j.Device,
+		SeenFrom:    j.SeenFrom,
+		SignedInAt:  time.Time(j.SignedInAt),
+		IssuedAt:    time.Time(j.IssuedAt),
+		ExpiresAt:   time.Time(j.ExpiresAt),
+		EndsAt:      time.Time(j.EndsAt),
+		IdleTimeout: time.Duration(j.IdleTimeout),
+		Persistent:  j.Persistent,
+	}
+	if err := t.validate(); err != nil {
+		return nil, undecodable(id, "%v", err)
+	}
+	return t, nil
+}
+
+func undecodable(id, format string, args ...any) error {
+	return fmt.Errorf("%w: session %s: "+format, append([]any{ErrUndecodable, id}, args...)...)
+}
+
+type jsonTime time.Time
+
+const jsonTimeLayout = "2006-01-02T15:04:05.000Z07:00" // RFC 3339; cuts, never rounds up
+
+func (t jsonTime) IsZero() bool { return time.Time(t).IsZero() }
+
+func (t jsonTime) MarshalText() ([]byte, error) {
+	u := time.Time(t).UTC()
+	if y := u.Year(); y < 0 || y > 9999 {
+		return nil, fmt.Errorf("year %d is outside of RFC 3339", y)
+	}
+	return u.AppendFormat(nil, jsonTimeLayout), nil
+}
+
+func (t *jsonTime) UnmarshalText(b []byte) error {
+	u, err := time.Parse(time.RFC3339, string(b))
+	*t = jsonTime(u.UTC())
+	return err
+}
+
+type jsonDuration time.Duration
+
+func (d jsonDuration) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(d).Truncate(time.Millisecond).String()), nil
+}
+
+func (d *jsonDuration) UnmarshalText(b []byte) error {
+	u, err := time.ParseDuration(string(b))
+	*d = jsonDuration(u)
+	return err
+}

@@ -1,0 +1,189 @@
+package ticketstore
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestJSONGolden(t *testing.T) {
+	const file = "testdata/ticket_v1.json"
+	want := fullTicket()
+	got, err := JSONSerializer{}.Serialize(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(file, append(got, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	golden, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got)+"\n" != string(golden) {
+		t.Errorf("got\n%s\nwant\n%s\nA change of the format needs a new version.", got, golden)
+	}
+	read, err := JSONSerializer{}.Deserialize(want.ID, golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Revision = "" // the store's
+	if !reflect.DeepEqual(read, want) {
+		t.Errorf("got %+v, want %+v", read, want)
+	}
+}
+
+func TestJSONIsCompact(t *testing.T) {
+	got, err := JSONSerializer{}.Serialize(NewTicket("alice"))
+	if want := `{"v":1,"subject":"alice"}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+func TestJSONTimes(t *testing.T) {
+	tk := NewTicket("alice")
+	tk.ExpiresAt = time.Date(2026, 1, 2, 3, 4, 5, 999_999_999, time.FixedZone("", 3600))
+	got, err := JSONSerializer{}.Serialize(tk)
+	if want := `{"v":1,"subject":"alice","expiresAt":"2026-01-02T02:04:05.999Z"}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	tk.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := (JSONSerializer{}).Serialize(tk); !errors.Is(err, ErrInvalidTicket) {
+		t.Errorf("year 10000: got %v, want ErrInvalidTicket", err)
+	}
+}
+
+func TestJSONRefusesToWrite(t *testing.T) {
+	for name, change := range map[string]func(*Ticket){
+		"subject":        func(tk *Ticket) { tk.Subject = "" },
+		"scheme":         func(tk *Ticket) { tk.Scheme = "\xff" },
+		"user agent":     func(tk *Ticket) { tk.Device.UserAgent = "\xff" },
+		"seen from":      func(tk *Ticket) { tk.SeenFrom.UserAgent = "\xff" },
+		"property key":   func(tk *Ticket) { tk.Properties["\xff"] = "" },
+		"property":       func(tk *Ticket) { tk.Properties["x"] = "\xff" },
+		"claim type":     func(tk *Ticket) { tk.Identities[0].Claims[1].Type = "\xff" },
+		"claim value":    func(tk *Ticket) { tk.Identities[0].Claims[1].Value = "secret\xff" },
+		"claim property": func(tk *Ticket) { tk.Identities[0].Claims[1].Properties["x"] = "\xff" },
+		"actor's claim":  func(tk *Ticket) { tk.Identities[0].Actor.Claims[0].Issuer = "\xff" },
+		"context":        func(tk *Ticket) { tk.Identities[0].BootstrapContext = "secret\xff" },
+	} {
+		tk := fullTicket()
+		change(tk)
+		_, err := JSONSerializer{}.Serialize(tk)
+		if !errors.Is(err, ErrInvalidTicket) {
+			t.Errorf("%s: got %v, want ErrInvalidTicket", name, err)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the error has the text: %v", name, err)
+		}
+	}
+}
+
+func TestJSONRefusesToRead(t *testing.T) {
+	for data, want := range map[string]string{
+		``:                                       "EOF",
+		`null`:                                   "version 0",
+		`{}`:                                     "version 0",
+		`[]`:                                     "array",
+		`{"v":1,"subject":"alice"`:               "unexpected EOF",
+		`{"v":1,"subject":"alice"} x`:            "more follows",
+		`{"v":1,"subject":"alice"}{}`:            "more follows",
+		`{"v":1,"subject":""}`:                   "subject is empty",
+		`{"v":2,"subject":{"name":"alice"}}`:     "version 2; this program reads version 1",
+		`{"v":2,"sub":"alice"}`:                  "version 2; this program reads version 1",
+		`{"v":1,"subject":"alice","new":1}`:      "unknown field",
+		`{"v":1,"subject":"a","issuedAt":"now"}`: "cannot parse",
+		`{"v":1,"subject":"a","idleTimeout":"x"}`:     "invalid duration",
+		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:   "IdleTimeout",
+		`{"v":1,"subject":"a","device":{"addr":"x"}}`: "ParseAddr",
+		"{\"v\":1,\"subject\":\"\xff\"}":              "UTF-8",
+		`{"v":1,"subject":"a","identities":[{"actor":` + strings.Repeat(`{"actor":`, 20) + `{}` + strings.Repeat(`}`, 20) + `}]}`: "nested",
+	} {
+		tk, err := JSONSerializer{}.Deserialize("the-id", []byte(data))
+		if !errors.Is(err, ErrUndecodable) || errors.Is(err, ErrInvalidTicket) || tk != nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the-id") {
+			t.Errorf("%s: got %v, %v, want ErrUndecodable with the ID and %q", data, tk, err, want)
+		}
+	}
+}
+
+// otherSerializer is a format of its own: JSON behind a letter.
+type otherSerializer struct{ letter string }
+
+func (s otherSerializer) Serialize(t *Ticket) ([]byte, error) {
+	b, err := JSONSerializer{}.Serialize(t)
+	return append([]byte(s.letter), b...), err
+}
+
+func (s otherSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
+	rest, ok := strings.CutPrefix(string(data), s.letter)
+	if !ok {
+		return nil, fmt.Errorf("%w: no %s", ErrUndecodable, s.letter)
+	}
+	return JSONSerializer{}.Deserialize(id, []byte(rest))
+}
+
+type brokenSerializer struct{ Serializer }
+
+var errBroken = errors.New("the keys are out of reach")
+
+func (brokenSerializer) Deserialize(string, []byte) (*Ticket, error) { return nil, errBroken }
+
+func TestReadAlso(t *testing.T) {
+	both := ReadAlso(otherSerializer{"x"}, otherSerializer{"y"}, JSONSerializer{})
+	if b, err := both.Serialize(NewTicket("alice")); err != nil || !strings.HasPrefix(string(b), "x") {
+		t.Errorf("Serialize: got %q, %v, want the first format", b, err)
+	}
+	for _, data := range []string{`x{"v":1,"subject":"a"}`, `y{"v":1,"subject":"a"}`, `{"v":1,"subject":"a"}`} {
+		if tk, err := both.Deserialize("id", []byte(data)); err != nil || tk.Subject != "a" {
+			t.Errorf("%s: got %v, %v", data, tk, err)
+		}
+	}
+	if _, err := both.Deserialize("id", []byte("z")); !errors.Is(err, ErrUndecodable) {
+		t.Errorf("no format: got %v, want ErrUndecodable", err)
+	}
+	broken := ReadAlso(otherSerializer{"x"}, brokenSerializer{}, JSONSerializer{})
+	if _, err := broken.Deserialize("id", []byte(`{"v":1,"subject":"a"}`)); !errors.Is(err, errBroken) || errors.Is(err, ErrUndecodable) {
+		t.Errorf("a serializer that cannot answer: got %v, want its error alone", err)
+	}
+}
+
+func FuzzJSON(f *testing.F) {
+	golden, err := os.ReadFile("testdata/ticket_v1.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(golden)
+	f.Add([]byte(`{"v":1,"subject":"alice"}`))
+	f.Add([]byte(`{"v":2}`))
+	f.Add([]byte(`{"v":1,"subject":"a","identities":[{"actor":{"actor":{}}}],"idleTimeout":"1h","device":{"addr":"::1%eth0"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tk, err := JSONSerializer{}.Deserialize("id", data)
+		if err != nil {
+			if !errors.Is(err, ErrUndecodable) {
+				t.Fatalf("got %v, want ErrUndecodable", err)
+			}
+			return
+		}
+		// What is read can be written, and is then read as the same.
+		again, err := JSONSerializer{}.Serialize(tk)
+		if err != nil {
+			t.Fatalf("%s: %v", data, err)
+		}
+		same, err := JSONSerializer{}.Deserialize("id", again)
+		if err != nil {
+			t.Fatalf("%s: %v", again, err)
+		}
+		third, err := JSONSerializer{}.Serialize(same)
+		if err != nil || string(third) != string(again) {
+			t.Fatalf("got %s, %v, want %s", third, err, again)
+		}
+	})
+}

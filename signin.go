@@ -1,0 +1,292 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// SignIn starts a session for t.Subject and sets its cookie on w. The key is
+// always new, and every session whose key r presents ends: a key planted
+// before sign-in is worthless after it. Signing in again is also how a user
+// re-authenticates.
+//
+// It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
+// is zero. EndsAt and IdleTimeout, if set, are kept where they are stricter
+// than [Config]; clear the EndsAt of a ticket that has been in use, or its old
+// end stands.
+//
+// Call it before writing to w. If it returns an error, it has set no cookie.
+func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	old, err := m.allPresented(w, r)
+	if err != nil {
+		return err
+	}
+	next := t.Clone()
+	now := m.now(r.Context())
+	next.SignedInAt, next.IssuedAt = now, now
+	next.EndsAt = m.end(next).Truncate(time.Millisecond)
+	if next.IdleTimeout >= m.idleTimeout(&Ticket{Persistent: t.Persistent}) {
+		next.IdleTimeout = 0
+	}
+	next.ExpiresAt = m.expiry(next)
+	next.SeenFrom = Device{}
+	if next.Device == (Device{}) {
+		next.Device = m.device(r)
+	}
+	next.Device = next.Device.capped()
+
+	// The store ends an old session of the same subject in the same step, so
+	// that it does not count towards a cap.
+	next.ID = ""
+	var ends []Key
+	for _, p := range old {
+		if next.ID == "" && p.ticket != nil && p.ticket.Subject == t.Subject {
+			next.ID = p.ticket.ID
+		} else {
+			ends = append(ends, p.key)
+		}
+	}
+	key, err := m.storeTicket(r.Context(), next)
+	if err != nil {
+		return err
+	}
+	for _, k := range ends {
+		if err := m.remove(r.Context(), k); err != nil {
+			return errors.Join(err, m.remove(r.Context(), key))
+		}
+	}
+	if err := m.setCookie(w, r, key, next); err != nil {
+		return errors.Join(err, m.remove(r.Context(), key))
+	}
+	*t = *next
+	return nil
+}
+
+// SignOut ends every session whose key r presents, and deletes the cookie. If
+// it returns an error, the store could not answer and the cookie is still
+// there: answer 503, so that the user tries again.
+//
+// Call it before writing to w, by POST: a link could sign users out.
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
+	keys, err := m.keys(r, append(cookiesSet(w), r.Cookies()...))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, key := range keys {
+		errs = append(errs, m.remove(r.Context(), key))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	m.writeCookie(w, "", -1)
+	return nil
+}
+
+// Renew changes the claims, properties or limits of the session that r has:
+// it reads the ticket afresh, applies change and writes it back. Key and times
+// stay. It returns the ticket as it is now; the one in r's context stays what
+// it was.
+//
+// If somebody else changed the ticket meanwhile, that is repeated, at most five
+// times. So change may run again, even after it took effect: it does no I/O
+// and depends on nothing but its argument. It must not change ID, Subject,
+// Persistent, a device or a time, but that it may make EndsAt earlier or
+// IdleTimeout shorter; else the error is ErrInvalidTicket. An error of change
+// is returned as it is, and nothing is written.
+//
+// It returns ErrNotFound if r has no live session, as after SignIn on the same
+// request, and ErrConflict if the key has been rotated away or others kept
+// changing the ticket.
+func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, error) {
+	var res *resolution
+	if a, _ := r.Context().Value(contextKey{}).(*attachment); a.of(m) != nil {
+		res = a.of(m).resolution
+	} else {
+		var err error
+		if res, err = m.resolve(r); err != nil {
+			return nil, err
+		}
+	}
+	return m.update(r, res.key, change, func(t *Ticket) error {
+		return m.renew(r.Context(), res.key, t)
+	})
+}
+
+// Rotate is Renew for a change of privilege: the session stays, with its ID,
+// and gets a new key, whose cookie it sets on w. The old key can read and sign
+// out for [Config].RotateGrace, for requests under way; if the response is
+// lost, the user has to sign in again after that. If change is nil, only the
+// key changes.
+//
+// It returns [errors.ErrUnsupported] if the store is no [KeyRotator]. Call it
+// before writing to w.
+func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ticket) error) (*Ticket, error) {
+	rotator, ok := m.store.(KeyRotator)
+	if !ok && m.store != nil {
+		return nil, fmt.Errorf("ticketstore: rotate: %T is no KeyRotator: %w", m.store, errors.ErrUnsupported)
+	}
+	keys, err := m.keys(r, append(cookiesSet(w), r.Cookies()...))
+	if err != nil {
+		return nil, err
+	}
+	res, err := m.read(r, keys)
+	if err != nil {
+		return nil, err
+	}
+	if change == nil {
+		change = func(*Ticket) error { return nil }
+	}
+	var key Key
+	t, err := m.update(r, res.key, change, func(t *Ticket) (err error) {
+		ctx, cancel := m.storeContext(r.Context())
+		defer cancel()
+		key, err = rotator.Rotate(ctx, res.key, t, max(0, m.cfg.RotateGrace))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, m.setCookie(w, r, key, t)
+}
+
+const maxConflicts = 5
+
+func (m *Manager) update(r *http.Request, key Key, change, write func(*Ticket) error) (*Ticket, error) {
+	if key == "" {
+		return nil, ErrNotFound
+	}
+	for conflicts := 0; ; conflicts++ {
+		t, err := m.retrieve(r.Context(), key)
+		if err != nil {
+			return nil, err
+		}
+		if !m.now(r.Context()).Before(m.deadline(t)) {
+			return nil, ErrNotFound
+		}
+		if t.Revision == "" {
+			return nil, fmt.Errorf("%w: session %s: its key has been rotated away", ErrConflict, t.ID)
+		}
+		next := t.Clone()
+		if err := change(next); err != nil {
+			return nil, err
+		}
+		if err := checkChange(t, next); err != nil {
+			return nil, err
+		}
+		next.EndsAt = next.EndsAt.Truncate(time.Millisecond)
+		next.ExpiresAt = earlier(t.ExpiresAt, m.expiry(next))
+		err = write(next)
+		if err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, ErrConflict) || conflicts == maxConflicts {
+			return nil, err
+		}
+	}
+}
+
+// checkChange reports what a change of a session may not do.
+func checkChange(old, next *Ticket) error {
+	switch {
+	case next.ID != old.ID, next.Subject != old.Subject, next.Persistent != old.Persistent,
+		next.Revision != old.Revision, next.Device != old.Device, next.SeenFrom != old.SeenFrom:
+		return invalid("session %s: its ID, Subject, Persistent, Revision and devices cannot change", old.ID)
+	case !next.SignedInAt.Equal(old.SignedInAt), !next.IssuedAt.Equal(old.IssuedAt), !next.ExpiresAt.Equal(old.ExpiresAt):
+		return invalid("session %s: SignedInAt, IssuedAt and ExpiresAt cannot change", old.ID)
+	case !old.EndsAt.IsZero() && !earlier(next.EndsAt, old.EndsAt).Equal(next.EndsAt):
+		return invalid("session %s: EndsAt cannot become later", old.ID)
+	case old.IdleTimeout > 0 && (next.IdleTimeout == 0 || next.IdleTimeout > old.IdleTimeout):
+		return invalid("session %s: IdleTimeout cannot become longer", old.ID)
+	}
+	return nil
+}
+
+func (m *Manager) storeTicket(ctx context.Context, t *Ticket) (Key, error) {
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	return m.store.Store(ctx, t)
+}
+
+// allPresented returns the sessions whose keys are in a cookie already set on
+// w or among r's.
+func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presented, error) {
+	keys, err := m.keys(r, cookiesSet(w))
+	if err != nil {
+		return nil, err
+	}
+	set, err := m.read(r, keys)
+	if err != nil {
+		return nil, err
+	}
+	a, _ := r.Context().Value(contextKey{}).(*attachment)
+	if a = a.of(m); a != nil {
+		return append(set.presented, a.presented...), nil
+	}
+	res, err := m.resolve(r)
+	if err != nil {
+		return nil, err
+	}
+	return append(set.presented, res.presented...), nil
+}
+
+// cookiesSet returns the cookies that w sets.
+func cookiesSet(w http.ResponseWriter) []*http.Cookie {
+	var cookies []*http.Cookie
+	for _, line := range w.Header().Values("Set-Cookie") {
+		if c, err := http.ParseSetCookie(line); err == nil && c.Value != "" {
+			cookies = append(cookies, c)
+		}
+	}
+	return cookies
+}
+
+func (m *Manager) setCookie(w http.ResponseWriter, r *http.Request, key Key, t *Ticket) error {
+	ctx, cancel := m.storeContext(r.Context())
+	defer cancel()
+	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
+	if err != nil {
+		return fmt.Errorf("ticketstore: cookie: %w", err)
+	}
+	maxAge := 0 // until the browser ends
+	if t.Persistent {
+		left := maxCookieAge
+		if end := m.end(t); !end.IsZero() {
+			left = min(left, end.Sub(m.now(r.Context())))
+		}
+		maxAge = max(1, int(left/time.Second))
+	}
+	m.writeCookie(w, value, maxAge)
+	return nil
+}
+
+// writeCookie sets the cookie in place of one of ours that w sets already.
+// RFC 6265, section 4.1.1: one per name.
+func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
+	h := w.Header()
+	lines := h["Set-Cookie"]
+	h.Del("Set-Cookie")
+	for _, line := range lines {
+		if !strings.HasPrefix(line, m.cfg.CookieName+"=") {
+			h.Add("Set-Cookie", line)
+		}
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name:     m.cfg.CookieName,
+		Value:    value,
+		Domain:   m.cfg.CookieDomain,
+		Path:     m.cfg.CookiePath,
+		MaxAge:   maxAge,
+		Secure:   !m.cfg.DangerouslyAllowInsecureCookie,
+		HttpOnly: true,
+		SameSite: m.cfg.SameSite,
+	})
+	h.Set("Cache-Control", "no-store")
+}

@@ -1,0 +1,153 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// What a caller acts on. Any other error of a store means that the store could
+// not answer; it must never be read as signed out.
+var (
+	// ErrNotFound: there is no such ticket, or no longer.
+	ErrNotFound = errors.New("ticketstore: not found")
+
+	// ErrConflict: the ticket has changed since it was read. Read it again.
+	ErrConflict = errors.New("ticketstore: conflict")
+
+	// ErrInvalidTicket: the ticket is not one that a store may keep.
+	ErrInvalidTicket = errors.New("ticketstore: invalid ticket")
+
+	// ErrUndecodable: there is a ticket, but it cannot be read.
+	ErrUndecodable = errors.New("ticketstore: undecodable ticket")
+
+	// ErrTooManySessions: the subject has as many sessions as the store allows.
+	ErrTooManySessions = errors.New("ticketstore: too many sessions")
+)
+
+// A TicketStore keeps tickets. It is ASP.NET Core's ITicketStore, except that
+// Renew never creates: a ticket that has been removed stays removed.
+//
+// Stores set ID and Revision of their argument when they succeed, change
+// nothing else of it, and keep none of it; they set no times. A store is safe
+// for concurrent use. To check one of your own, see package storetest.
+type TicketStore interface {
+	// Store keeps t and returns the key that opens it. Key and t.ID are new
+	// each time. If t.ID names a live session of t.Subject, that session ends
+	// in the same step; nothing else is done with t.ID.
+	//
+	// It returns ErrInvalidTicket if t has no valid subject, or if its
+	// ExpiresAt is zero, past, or after EndsAt, and ErrTooManySessions if the
+	// store refuses one more. If it returns an error, there is no new session
+	// that anyone has the key of.
+	Store(ctx context.Context, t *Ticket) (Key, error)
+
+	// Renew replaces the ticket that key opens, if it is still the one of
+	// t.Revision. It never creates.
+	//
+	// It returns ErrNotFound if key is unknown or malformed, or its ticket has
+	// expired or been removed; ErrConflict if t.Revision is not the current
+	// one or is empty; ErrInvalidTicket as Store does, and if the subject
+	// would change.
+	Renew(ctx context.Context, key Key, t *Ticket) error
+
+	// Retrieve returns the ticket that key opens. The ticket is the caller's
+	// own.
+	//
+	// It returns ErrNotFound if key is unknown or malformed, or its ticket has
+	// expired or been removed, and ErrUndecodable if the ticket cannot be
+	// read.
+	Retrieve(ctx context.Context, key Key) (*Ticket, error)
+
+	// Remove ends the session that key opens. Once it has returned, nothing
+	// brings the ticket back. It is no error if there is none.
+	Remove(ctx context.Context, key Key) error
+}
+
+// A SessionIndex finds sessions by their subject, without a key. It is an
+// optional ability of a [TicketStore].
+type SessionIndex interface {
+	// Sessions returns the live sessions of subject, newest sign-in first. A
+	// subject without any is no error. A session that cannot be read is
+	// listed with its ID and expiry.
+	Sessions(ctx context.Context, subject string) ([]Session, error)
+
+	// Session returns one live session of subject, or ErrNotFound. It says
+	// whether a session is still alive to whatever outlives the request: a
+	// WebSocket, a token that names the session, an operator.
+	Session(ctx context.Context, subject, id string) (Session, error)
+
+	// Revoke ends one session of subject. It returns ErrNotFound, and changes
+	// nothing, if id is not a live session of subject.
+	Revoke(ctx context.Context, subject, id string) error
+
+	// RevokeAll ends all sessions of subject and returns how many there were.
+	// One that starts meanwhile may survive.
+	RevokeAll(ctx context.Context, subject string) (revoked int, err error)
+
+	// RevokeOthers ends all sessions of subject but keep, and returns how many
+	// there were. If keep is not a live session of subject, it returns
+	// ErrNotFound and changes nothing.
+	RevokeOthers(ctx context.Context, subject, keep string) (revoked int, err error)
+}
+
+// A KeyRotator gives a session a new key. It is an optional ability of a
+// [TicketStore].
+type KeyRotator interface {
+	// Rotate does what Renew does and gives the session, whose ID stays, a new
+	// key. For the duration grace the old key still opens the ticket, which
+	// then has no Revision; it may Remove it, but neither Renew nor Rotate it.
+	// A second rotation ends the grace of the first.
+	Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error)
+}
+
+// A Session is one live ticket seen from outside: it may be shown and logged.
+type Session struct {
+	ID         string    `json:"id"`
+	Subject    string    `json:"subject"`
+	Scheme     string    `json:"scheme,omitempty"`
+	Device     Device    `json:"device,omitzero"`
+	SeenFrom   Device    `json:"seenFrom,omitzero"`
+	SignedInAt time.Time `json:"signedInAt,omitzero"`
+	IssuedAt   time.Time `json:"issuedAt,omitzero"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	EndsAt     time.Time `json:"endsAt,omitzero"`
+	Persistent bool      `json:"persistent,omitempty"`
+
+	// Undecodable is set if the ticket cannot be read. Only ID, Subject and
+	// ExpiresAt are known then. The session can be revoked.
+	Undecodable bool `json:"undecodable,omitempty"`
+}
+
+// Counts are the numbers of users that are signed in and of their sessions.
+type Counts struct {
+	Subjects int64 `json:"subjects"`
+	Sessions int64 `json:"sessions"`
+}
+
+// A Key is the secret in the cookie: whoever has it is signed in. It is opaque
+// to everyone but the store that issued it, and prints, logs and marshals as
+// REDACTED; convert it to string where the key itself is meant.
+//
+// Package fmt does not redact a Key in an unexported field of a struct printed
+// with %+v: keep none in a struct that may be logged.
+type Key string
+
+const redacted = "REDACTED"
+
+var (
+	_ fmt.Formatter  = Key("")
+	_ slog.LogValuer = Key("")
+)
+
+// Format implements [fmt.Formatter]. It does not reveal the key.
+func (Key) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// LogValue implements [slog.LogValuer]. It does not reveal the key.
+func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText implements [encoding.TextMarshaler]. It does not reveal the key.
+func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -1,0 +1,282 @@
+package ticketstore
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxSubject    = 256 // bytes
+	maxUserAgent  = 512 // bytes
+	maxActorDepth = 8   // identities in a chain of actors
+)
+
+// A Ticket records who signed in, how, and until when. It holds what ASP.NET
+// Core's AuthenticationTicket holds: a ClaimsPrincipal (Identities) and
+// AuthenticationProperties (the times, Persistent and Properties).
+//
+// [Manager.SignIn] fills in the times and the device; of them, the caller may
+// set EndsAt and IdleTimeout to end a session earlier than [Config] would.
+// Times are kept to the millisecond.
+//
+// The ticket in a request's context is shared: [Ticket.Clone] it to change it,
+// and hand the change to [Manager.Renew], or it is lost.
+type Ticket struct {
+	// ID is the session ID, a UUIDv7. It is no secret: whoever knows it cannot
+	// use it to sign in. [TicketStore.Store] sets it.
+	ID string `json:"id,omitempty"`
+
+	// Subject is the user: 1 to 256 bytes of valid UTF-8 without control
+	// characters. If users come from several issuers, put the issuer into it:
+	// equal subjects are one user.
+	Subject string `json:"subject"`
+
+	// Scheme is the authentication scheme that issued the ticket.
+	Scheme string `json:"scheme,omitempty"`
+
+	// Identities are the user's claims, by identity.
+	Identities []Identity `json:"identities,omitempty"`
+
+	// Properties are application data that travel with the ticket.
+	Properties map[string]string `json:"properties,omitempty"`
+
+	// Device is where the user signed in.
+	Device Device `json:"device,omitzero"`
+
+	// SeenFrom is where the last renewal by activity came from; zero before
+	// the first.
+	SeenFrom Device `json:"seenFrom,omitzero"`
+
+	// SignedInAt is when the user signed in.
+	SignedInAt time.Time `json:"signedInAt,omitzero"`
+
+	// IssuedAt is when the user signed in or the ticket was last renewed by
+	// activity: the last use, to within [Config].RenewAfter.
+	IssuedAt time.Time `json:"issuedAt,omitzero"`
+
+	// ExpiresAt is when the ticket stops being valid unless it is renewed.
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+
+	// EndsAt is when the session ends, however active.
+	EndsAt time.Time `json:"endsAt,omitzero"`
+
+	// IdleTimeout, if positive, is this session's own idle timeout. It can
+	// only be shorter than [Config]'s.
+	IdleTimeout time.Duration `json:"-"`
+
+	// Persistent makes the cookie outlive the browser.
+	Persistent bool `json:"persistent,omitempty"`
+
+	// Revision names the state of the ticket in its store. It is opaque, for
+	// equality only; [TicketStore] sets it. It is empty if the ticket was read
+	// with a key that has been rotated away.
+	Revision string `json:"-"`
+}
+
+// An Identity is a set of claims from one source: ASP.NET Core's
+// ClaimsIdentity.
+type Identity struct {
+	AuthenticationType string `json:"authenticationType,omitempty"`
+
+	// NameClaimType and RoleClaimType are the types of the claims that hold
+	// the name and the roles. If empty, "name" and "role".
+	NameClaimType string `json:"nameClaimType,omitempty"`
+	RoleClaimType string `json:"roleClaimType,omitempty"`
+
+	// BootstrapContext is the credential that the identity was made from.
+	BootstrapContext string `json:"bootstrapContext,omitempty"`
+
+	Claims []Claim `json:"claims,omitempty"`
+
+	// Actor is the identity that acts on behalf of this one; at most 8 deep.
+	Actor *Identity `json:"actor,omitempty"`
+}
+
+// A Claim is a statement about the subject: ASP.NET Core's Claim. Type and
+// Value are enough; an empty ValueType means a string, an empty Issuer the
+// application itself, an empty OriginalIssuer the Issuer.
+type Claim struct {
+	Type           string            `json:"type"`
+	Value          string            `json:"value"`
+	ValueType      string            `json:"valueType,omitempty"`
+	Issuer         string            `json:"issuer,omitempty"`
+	OriginalIssuer string            `json:"originalIssuer,omitempty"`
+	Properties     map[string]string `json:"properties,omitempty"`
+}
+
+// A Device is where a request came from. Both fields are what the client or
+// its network said of itself, and are personal data.
+type Device struct {
+	// UserAgent is the User-Agent header, cut to at most 512 bytes. It is
+	// hostile text: escape it.
+	UserAgent string `json:"userAgent,omitempty"`
+
+	// Addr is the client's address, invalid if unknown.
+	Addr netip.Addr `json:"addr,omitzero"`
+}
+
+// NewTicket returns a ticket for subject with one identity that holds claims.
+// The ticket keeps a copy of claims.
+func NewTicket(subject string, claims ...Claim) *Ticket {
+	t := &Ticket{Subject: subject}
+	if len(claims) > 0 {
+		t.Identities = []Identity{Identity{Claims: claims}.clone()}
+	}
+	return t
+}
+
+// Claim returns the value of the first claim of the given type, and whether
+// there is one. Types are compared exactly.
+func (t *Ticket) Claim(claimType string) (value string, ok bool) {
+	for _, id := range t.Identities {
+		for _, c := range id.Claims {
+			if c.Type == claimType {
+				return c.Value, true
+			}
+		}
+	}
+	return "", false
+}
+
+// HasRole reports whether an identity has a claim of its RoleClaimType, "role"
+// if that is empty, with the value role. Actors' roles do not count.
+func (t *Ticket) HasRole(role string) bool {
+	for _, id := range t.Identities {
+		roleType := id.RoleClaimType
+		if roleType == "" {
+			roleType = "role"
+		}
+		for _, c := range id.Claims {
+			if c.Type == roleType && c.Value == role {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Clone returns a deep copy of t.
+func (t *Ticket) Clone() *Ticket {
+	c := *t
+	c.Identities = slices.Clone(t.Identities)
+	for i, id := range c.Identities {
+		c.Identities[i] = id.clone()
+	}
+	c.Properties = maps.Clone(t.Properties)
+	return &c
+}
+
+func (id Identity) clone() Identity {
+	id.Claims = slices.Clone(id.Claims)
+	for i, c := range id.Claims {
+		id.Claims[i].Properties = maps.Clone(c.Properties)
+	}
+	if id.Actor != nil {
+		actor := id.Actor.clone()
+		id.Actor = &actor
+	}
+	return id
+}
+
+// validate reports what no store may keep. It bounds the depth of actors, so
+// that a cycle of them cannot send Clone round for ever.
+func (t *Ticket) validate() error {
+	if t == nil {
+		return invalid("the ticket is nil")
+	}
+	if err := validateSubject(t.Subject); err != nil {
+		return err
+	}
+	if t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond {
+		return invalid("IdleTimeout %v is under a millisecond", t.IdleTimeout)
+	}
+	for _, id := range t.Identities {
+		for depth := 1; id.Actor != nil; depth++ {
+			if depth == maxActorDepth {
+				return invalid("actors are nested more than %d deep", maxActorDepth)
+			}
+			id = *id.Actor
+		}
+	}
+	return nil
+}
+
+// texts yields all text in t but its subject.
+func (t *Ticket) texts(yield func(string) bool) {
+	_ = yield(t.Scheme) && yield(t.Device.UserAgent) && yield(t.SeenFrom.UserAgent) &&
+		yieldMap(t.Properties, yield) &&
+		!slices.ContainsFunc(t.Identities, func(id Identity) bool { return !id.texts(yield) })
+}
+
+func (id *Identity) texts(yield func(string) bool) bool {
+	for _, c := range id.Claims {
+		if !(yield(c.Type) && yield(c.Value) && yield(c.ValueType) && yield(c.Issuer) &&
+			yield(c.OriginalIssuer) && yieldMap(c.Properties, yield)) {
+			return false
+		}
+	}
+	return yield(id.AuthenticationType) && yield(id.NameClaimType) && yield(id.RoleClaimType) &&
+		yield(id.BootstrapContext) && (id.Actor == nil || id.Actor.texts(yield))
+}
+
+func yieldMap(m map[string]string, yield func(string) bool) bool {
+	for k, v := range m {
+		if !yield(k) || !yield(v) {
+			return false
+		}
+	}
+	return true
+}
+
+func validateSubject(subject string) error {
+	switch {
+	case subject == "":
+		return invalid("the subject is empty")
+	case len(subject) > maxSubject:
+		return invalid("the subject has %d bytes; at most %d are allowed", len(subject), maxSubject)
+	case !utf8.ValidString(subject):
+		return invalid("the subject is not valid UTF-8")
+	case strings.ContainsFunc(subject, unicode.IsControl):
+		return invalid("the subject has control characters")
+	}
+	return nil
+}
+
+// validateExpiry checks what a store has to refuse before it writes t at now.
+func (t *Ticket) validateExpiry(now time.Time) error {
+	switch {
+	case t.ExpiresAt.IsZero():
+		return invalid("ExpiresAt is zero")
+	case !t.ExpiresAt.After(now):
+		return invalid("ExpiresAt is past")
+	case !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
+		return invalid("ExpiresAt is after EndsAt")
+	}
+	return nil
+}
+
+// capped returns d with its user agent cut to the allowed length, at a rune
+// boundary, and free of invalid UTF-8.
+func (d Device) capped() Device {
+	ua := d.UserAgent
+	if len(ua) > maxUserAgent {
+		end := maxUserAgent
+		for end > maxUserAgent-utf8.UTFMax && !utf8.RuneStart(ua[end]) {
+			end--
+		}
+		ua = ua[:end]
+	}
+	d.UserAgent = strings.ToValidUTF8(ua, "")
+	d.Addr = d.Addr.WithZone("")
+	return d
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalidTicket}, args...)...)
+}
