@@ -1,6 +1,7 @@
 package ticketstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -89,6 +90,9 @@ func validateCookieKeys(keys []CookieKey) error {
 	for i, k := range keys {
 		if len(k.Hash) < 32 {
 			errs = append(errs, fmt.Errorf("CookieKeys[%d].Hash: it has %d bytes; at least 32 are needed (openssl rand -base64 32, decoded)", i, len(k.Hash)))
+		}
+		if i > 0 && slices.ContainsFunc(keys[:i], func(o CookieKey) bool { return bytes.Equal(o.Hash, k.Hash) }) {
+			errs = append(errs, fmt.Errorf("CookieKeys[%d].Hash: an earlier one is the same; also a new Block needs a new Hash", i))
 		}
 		switch len(k.Block) {
 		case 0, 16, 24, 32:

@@ -31,32 +31,38 @@ func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 // real Redis, moving the clock moves only the application's; it then refuses
 // what Redis still has.
 type backend struct {
-	addrs  []string
-	client redis.UniversalClient
-	prefix string // of this test alone
-	mini   *miniredis.Miniredis
+	*testClock
+	addrs   []string
+	cluster bool
+	client  redis.UniversalClient
+	prefix  string // of this test alone
+}
 
+// A testClock moves when it is told to. That of miniredis stands still
+// otherwise.
+type testClock struct {
+	mini  *miniredis.Miniredis
 	mu    sync.Mutex
 	moved time.Duration
-	fixed time.Time // miniredis' clock stands still
+	fixed time.Time
 }
 
-func (b *backend) now() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.mini != nil {
-		return b.fixed.Add(b.moved)
+func (c *testClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mini != nil {
+		return c.fixed.Add(c.moved)
 	}
-	return time.Now().Add(b.moved)
+	return time.Now().Add(c.moved)
 }
 
-func (b *backend) advance(d time.Duration) {
-	b.mu.Lock()
-	b.moved += d
-	b.mu.Unlock()
-	if b.mini != nil {
-		b.mini.SetTime(b.now())
-		b.mini.FastForward(d)
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	c.moved += d
+	c.mu.Unlock()
+	if c.mini != nil {
+		c.mini.SetTime(c.now())
+		c.mini.FastForward(d)
 	}
 }
 
@@ -105,33 +111,37 @@ func (b *backend) keys(t testing.TB) []string {
 func randomPrefix() string { return "test-" + strings.ToLower(rand.Text()) + "-" }
 
 func redisOptions(addr string) *redis.Options {
-	return &redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: 1,
+	return &redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: 1, DialerRetries: 1,
 		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second}
 }
 
 func miniBackend(t testing.TB) *backend {
-	b := &backend{mini: miniredis.RunT(t), prefix: randomPrefix(), fixed: time.Now().Truncate(time.Millisecond)}
-	b.mini.SetTime(b.fixed)
-	b.addrs = []string{b.mini.Addr()}
-	b.client = redis.NewClient(redisOptions(b.mini.Addr()))
-	t.Cleanup(func() { b.client.Close() })
-	return b
+	mini := miniredis.RunT(t)
+	clock := &testClock{mini: mini, fixed: time.Now().Truncate(time.Millisecond)}
+	mini.SetTime(clock.fixed)
+	return (&backend{testClock: clock, addrs: []string{mini.Addr()}, prefix: randomPrefix()}).another(t)
 }
 
 func realBackend(t testing.TB) *backend {
-	addr := redistest.Shared(t).Addr
-	b := &backend{addrs: []string{addr}, client: redis.NewClient(redisOptions(addr)), prefix: randomPrefix()}
-	t.Cleanup(func() { b.client.Close() })
-	return b
+	addrs := []string{redistest.Shared(t).Addr}
+	return (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix()}).another(t)
 }
 
 func clusterBackend(t testing.TB) *backend {
 	addrs := redistest.SharedCluster(t)
-	b := &backend{addrs: addrs, prefix: randomPrefix(), client: redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: addrs, ContextTimeoutEnabled: true,
-	})}
-	t.Cleanup(func() { b.client.Close() })
-	return b
+	return (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
+}
+
+// another returns b as a second process sees it, by a client of its own.
+func (b *backend) another(t testing.TB) *backend {
+	c := *b
+	if c.cluster {
+		c.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs, ContextTimeoutEnabled: true})
+	} else {
+		c.client = redis.NewClient(redisOptions(c.addrs[0]))
+	}
+	t.Cleanup(func() { c.client.Close() })
+	return &c
 }
 
 // eachBackend runs a test on miniredis, a real Redis and a real Cluster.

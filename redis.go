@@ -210,7 +210,7 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
 	status, err := renewScript.Run(ctx, s.client, keys,
 		id, t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, max(0, grace.Milliseconds())).Text()
+		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli()).Text()
 	if err != nil {
 		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
 	}

@@ -226,7 +226,7 @@ func TestClockAhead(t *testing.T) {
 		s := b.store(t, RedisConfig{})
 		tk := newTicket(b, "alice")
 		key := mustStore(t, b, s, tk)
-		ahead := &backend{moved: 2 * time.Hour, mini: b.mini, fixed: b.fixed}
+		ahead := &backend{testClock: &testClock{moved: 2 * time.Hour, mini: b.mini, fixed: b.fixed}}
 		if _, err := s.Retrieve(ahead.ctx(t), key); !errors.Is(err, ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
@@ -684,7 +684,7 @@ func TestConnections(t *testing.T) {
 	scenario := func(t *testing.T, client redis.UniversalClient) {
 		t.Helper()
 		defer client.Close()
-		b := &backend{client: client, prefix: randomPrefix()}
+		b := &backend{testClock: &testClock{}, client: client, prefix: randomPrefix()}
 		s := b.store(t, RedisConfig{})
 		tk := newTicket(b, "alice")
 		key := mustStore(t, b, s, tk)

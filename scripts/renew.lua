@@ -1,7 +1,7 @@
 -- Replaces a record, if it is still the one that was read; never creates one.
 -- KEYS 1 record, 2 index of the subject, 3 sessions, 4 subjects
 -- ARGV 1 session ID, 2 subject, 3 verifier, 4 revision that was read, 5 new revision,
---      6 serialized ticket, 7 expiry, 8 new verifier ('' to keep the key), 9 grace for the old one, ms
+--      6 serialized ticket, 7 expiry, 8 new verifier ('' to keep the key), 9 until when the old one reads
 -- reply 'OK', 'GONE', 'STALE', 'SUBJECT': it would change, 'PAST': expired already,
 --       'BAD': the envelope is not one of ours
 local value = read(KEYS[1])
@@ -18,7 +18,7 @@ if subject ~= ARGV[2] then return 'SUBJECT' end
 if revision ~= ARGV[4] then return 'STALE' end
 if tonumber(ARGV[7]) <= t then return 'PAST' end
 if ARGV[8] ~= '' then
-  previous, till, verifier = verifier, string.format('%.0f', t + ARGV[9]), ARGV[8]
+  previous, till, verifier = verifier, ARGV[9], ARGV[8]
 elseif tonumber(till) <= t then
   previous, till = '-', '0'
 end

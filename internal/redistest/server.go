@@ -132,7 +132,11 @@ func cleanupShared(f func()) { shared.cleanup = append(shared.cleanup, f) }
 // Main runs the tests, stops the shared servers and returns the exit code:
 //
 //	func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+//
+// It silences go-redis, whose lines about the outages that tests make would
+// hide all else.
 func Main(m *testing.M) int {
+	redis.SetLogger(silent{})
 	shared.main = true
 	code := m.Run()
 	for _, f := range shared.cleanup {
@@ -140,6 +144,10 @@ func Main(m *testing.M) int {
 	}
 	return code
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // boot runs the server, on a new port or on the one it had. Somebody else may
 // take the port before the server binds it, an outgoing connection may hold it
