@@ -142,7 +142,7 @@ func (c Config) withDefaults() Config {
 func (c *Config) validate(given Config) error {
 	var errs []error
 	add := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf(field+": "+format, args...))
+		errs = append(errs, problem(field, format, args...))
 	}
 	switch {
 	case given.Codec == nil && len(given.CookieKeys) == 0:
@@ -206,6 +206,11 @@ func (c *Config) validate(given Config) error {
 		add("LoginPath", "%q is no path on this host", c.LoginPath)
 	}
 	return errors.Join(errs...)
+}
+
+// problem says what is wrong with a field of a config.
+func problem(field, format string, args ...any) error {
+	return fmt.Errorf(field+": "+format, args...)
 }
 
 // connectionAddr returns the address of the connection that r came by.

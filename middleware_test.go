@@ -125,7 +125,7 @@ func TestCommandsPerRequest(t *testing.T) {
 		counted.advance(6 * time.Minute)
 		wantStatus(t, s.get(t, "/me", alice), http.StatusOK)
 		check("renewal", "get=1 evalsha=1")
-		alice = s.login(t, "alice", alice)
+		s.login(t, "alice", alice)
 		check("sign-in again", "get=1 evalsha=1")
 		s.login(t, "alice")
 		check("second sign-in", "evalsha=1")
@@ -164,7 +164,7 @@ func TestRequire(t *testing.T) {
 		{"GET", "/orders", map[string]string{"Accept": "application/json"}, 401, ""},
 		{"GET", "/orders", nil, 401, ""},
 		{"POST", "/orders", map[string]string{"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}, 401, ""},
-		{"GET", "/login", map[string]string{"Sec-Fetch-Mode": "navigate"}, 401, ""}, // no loop
+		{"GET", "/login?x=1", map[string]string{"Sec-Fetch-Mode": "navigate"}, 401, ""}, // no loop
 	} {
 		r := httptest.NewRequestWithContext(s.ctx(t), test.method, test.target, nil)
 		for k, v := range test.header {
@@ -196,14 +196,20 @@ func TestRequire(t *testing.T) {
 // The login URL is what the browser asked for, not what a mux made of it.
 func TestLoginURLUnderStripPrefix(t *testing.T) {
 	b := miniBackend(t)
-	m := newSite(t, b, Config{LoginPath: "/login"}).manager
+	m := newSite(t, b, Config{LoginPath: "/app/login"}).manager
 	h := http.StripPrefix("/app", m.Require(http.NotFoundHandler()))
-	r := httptest.NewRequestWithContext(b.ctx(t), "GET", "/app/orders", nil)
-	r.Header.Set("Sec-Fetch-Mode", "navigate")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if got, want := w.Header().Get("Location"), "/login?ReturnUrl=%2Fapp%2Forders"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	for target, want := range map[string]string{
+		"/app/orders":    "/app/login?ReturnUrl=%2Fapp%2Forders",
+		"/app/app/login": "/app/login?ReturnUrl=%2Fapp%2Fapp%2Flogin",
+		"/app/login":     "",
+	} {
+		r := httptest.NewRequestWithContext(b.ctx(t), "GET", target, nil)
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Location"); got != want {
+			t.Errorf("%s: got %q, want %q", target, got, want)
+		}
 	}
 }
 

@@ -92,10 +92,10 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		errs = append(errs, err)
 	}
 	if strings.ContainsAny(cfg.Prefix, "{}") {
-		errs = append(errs, fmt.Errorf("Prefix %q: braces would move its keys to another slot", cfg.Prefix))
+		errs = append(errs, problem("Prefix", "%q: braces would move its keys to another slot", cfg.Prefix))
 	}
 	if s.maxSessions < 1 || s.maxSessions > maxMaxSessions {
-		errs = append(errs, fmt.Errorf("MaxSessions %d: want 1 to %d", cfg.MaxSessions, maxMaxSessions))
+		errs = append(errs, problem("MaxSessions", "%d; want 1 to %d", cfg.MaxSessions, maxMaxSessions))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))

@@ -43,7 +43,7 @@ func TestNewRedisStoreBadInput(t *testing.T) {
 		"RouteRandomly":  {cluster(redis.ClusterOptions{RouteRandomly: true}), RedisConfig{}, []string{"replicas"}},
 		"all of it":      {nil, RedisConfig{Prefix: "a{b", MaxSessions: -1}, []string{"client", "Prefix", "MaxSessions"}},
 		"closing brace":  {client, RedisConfig{Prefix: "a}"}, []string{"Prefix"}},
-		"cap too high":   {client, RedisConfig{MaxSessions: 10_001}, []string{"MaxSessions 10001"}},
+		"cap too high":   {client, RedisConfig{MaxSessions: 10_001}, []string{"MaxSessions: 10001"}},
 	} {
 		s, err := NewRedisStore(test.client, test.cfg)
 		if len(test.want) == 0 {

@@ -39,12 +39,15 @@ func hostRelative(s string) bool {
 // whether to send it anywhere.
 func (m *Manager) loginURL(r *http.Request, reauth bool) (string, bool) {
 	u, err := url.Parse(m.cfg.LoginPath)
-	if err != nil || m.cfg.LoginPath == "" || !navigation(r) || r.URL.Path == u.Path {
+	if err != nil || m.cfg.LoginPath == "" || !navigation(r) {
 		return "", false
 	}
 	target := r.RequestURI // as the client sees it, whatever StripPrefix took off
 	if !hostRelative(target) {
 		target = "/"
+	}
+	if path, _, _ := strings.Cut(target, "?"); path == u.EscapedPath() {
+		return "", false // the login page itself is guarded
 	}
 	q := u.Query()
 	q.Set(returnParameter, target)

@@ -261,7 +261,7 @@ func (m *Manager) setCookie(w http.ResponseWriter, r *http.Request, key Key, t *
 		if end := m.end(t); !end.IsZero() {
 			left = min(left, end.Sub(m.now(r.Context())))
 		}
-		maxAge = max(1, int(left/time.Second))
+		maxAge = max(1, int((left+time.Second-1)/time.Second))
 	}
 	m.writeCookie(w, value, maxAge)
 	return nil
