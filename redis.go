@@ -239,7 +239,7 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 		return nil, err
 	}
 	id := k.id.String()
-	e, err := s.record(ctx, k.partition, id)
+	e, err := s.record(ctx, "retrieve", k.partition, id)
 	if err != nil {
 		return nil, err
 	}
@@ -268,14 +268,16 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return nil
 	}
 	id := k.id.String()
-	e, err := s.record(ctx, k.partition, id)
+	e, err := s.record(ctx, "remove", k.partition, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil
 	case errors.Is(err, ErrUndecodable):
 		// Nothing says whose it was; listing repairs the index.
 		err = s.client.Del(ctx, s.recordKey(k.partition, id)).Err()
-	case err == nil:
+	case err != nil:
+		return err
+	default:
 		if ok, _ := e.opens(k, clock.Now(ctx)); !ok {
 			return nil
 		}
@@ -288,8 +290,8 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	return nil
 }
 
-// record reads a record and parses its envelope.
-func (s *RedisStore) record(ctx context.Context, partition byte, id string) (envelope, error) {
+// record reads a record for the operation op and parses its envelope.
+func (s *RedisStore) record(ctx context.Context, op string, partition byte, id string) (envelope, error) {
 	data, err := s.client.Get(ctx, s.recordKey(partition, id)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -297,7 +299,7 @@ func (s *RedisStore) record(ctx context.Context, partition byte, id string) (env
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return envelope{}, undecodable(id, "it is no string in Redis")
 	case err != nil:
-		return envelope{}, fmt.Errorf("ticketstore: read: session %s: %w", id, err)
+		return envelope{}, fmt.Errorf("ticketstore: %s: session %s: %w", op, id, err)
 	}
 	e, err := parseEnvelope(data)
 	if err != nil {
