@@ -10,7 +10,8 @@ import (
 )
 
 // What a caller acts on. Any other error of a store means that the store could
-// not answer; it must never be read as signed out.
+// not answer, as when the context has ended; it must never be read as signed
+// out.
 var (
 	// ErrNotFound: there is no such ticket, or no longer.
 	ErrNotFound = errors.New("ticketstore: not found")
@@ -32,8 +33,10 @@ var (
 // Renew never creates: a ticket that has been removed stays removed.
 //
 // Stores set ID and Revision of their argument when they succeed, change
-// nothing else of it, and keep none of it; they set no times. A store is safe
-// for concurrent use. To check one of your own, see package storetest.
+// nothing else of it, and keep none of it; they set no times. If they fail,
+// they change nothing, of the argument or in the store, unless the error is
+// that the store could not answer. A store is safe for concurrent use. To check
+// one of your own, see package storetest.
 type TicketStore interface {
 	// Store keeps t and returns the key that opens it. Key and t.ID are new
 	// each time. If t.ID names a live session of t.Subject, that session ends
@@ -41,8 +44,10 @@ type TicketStore interface {
 	//
 	// It returns ErrInvalidTicket if t has no valid subject, or if its
 	// ExpiresAt is zero, past, or after EndsAt, and ErrTooManySessions if the
-	// store refuses one more. If it returns an error, there is no new session
-	// that anyone has the key of.
+	// store refuses one more; a store that does not ends the subject's oldest
+	// sign-in. Sessions that have ended, and the one that t.ID names, do not
+	// count. If Store returns an error, there is no new session that anyone
+	// has the key of.
 	Store(ctx context.Context, t *Ticket) (Key, error)
 
 	// Renew replaces the ticket that key opens, if it is still the one of
@@ -55,7 +60,7 @@ type TicketStore interface {
 	Renew(ctx context.Context, key Key, t *Ticket) error
 
 	// Retrieve returns the ticket that key opens. The ticket is the caller's
-	// own.
+	// own. Read twice, it has the same Revision.
 	//
 	// It returns ErrNotFound if key is unknown or malformed, or its ticket has
 	// expired or been removed, and ErrUndecodable if the ticket cannot be
@@ -71,8 +76,8 @@ type TicketStore interface {
 // optional ability of a [TicketStore].
 type SessionIndex interface {
 	// Sessions returns the live sessions of subject, newest sign-in first. A
-	// subject without any is no error. A session that cannot be read is
-	// listed with its ID and expiry.
+	// subject without any, or one that is not valid, is no error. A session
+	// that cannot be read is listed with its ID and expiry.
 	Sessions(ctx context.Context, subject string) ([]Session, error)
 
 	// Session returns one live session of subject, or ErrNotFound. It says
@@ -100,7 +105,8 @@ type KeyRotator interface {
 	// Rotate does what Renew does and gives the session, whose ID stays, a new
 	// key. For the duration grace the old key still opens the ticket, which
 	// then has no Revision; it may Remove it, but neither Renew nor Rotate it.
-	// A second rotation ends the grace of the first.
+	// A renewal does not end the grace; a second rotation does. After it, or
+	// without one, the old key is an unknown key.
 	Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error)
 }
 

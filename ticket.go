@@ -23,7 +23,8 @@ const (
 //
 // [Manager.SignIn] fills in the times and the device; of them, the caller may
 // set EndsAt and IdleTimeout to end a session earlier than [Config] would.
-// Times are kept to the millisecond.
+// Times are kept to the millisecond (a format may say: to the second); an
+// expiry is never rounded up.
 //
 // The ticket in a request's context is shared: [Ticket.Clone] it to change it,
 // and hand the change to [Manager.Renew], or it is lost.
