@@ -267,8 +267,7 @@ func listed(t *testing.T, b *backend, s *RedisStore, subject, id string) bool {
 	return false
 }
 
-// 6. The secret is nowhere but in the cookie. LogsContainNoKey: OWASP ASVS
-// 5.0, 16.2.5.
+// 6. The secret is nowhere but in the cookie.
 func TestInvariant06SecretIsNowhere(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		real := b.store(t, RedisConfig{MaxSessions: 3})
@@ -315,13 +314,7 @@ func TestInvariant06SecretIsNowhere(t *testing.T) {
 			fmt.Fprintln(&out, err, real.Renew(b.ctx(t), Key(spoilt), tk))
 		}
 		for i, c := range cookies {
-			key := s.key(t, c)
-			secret := secretOf(t, key)
-			for form, text := range map[string]string{
-				"cookie": c.Value, "key": string(key), "raw": string(secret), "hex": hex.EncodeToString(secret),
-				"base64": strings.TrimRight(base64.StdEncoding.EncodeToString(secret), "="), "base64url": base64.RawURLEncoding.EncodeToString(secret),
-				"hex of the key": hex.EncodeToString([]byte(key)),
-			} {
+			for form, text := range formsOf(t, s, c) {
 				if strings.Contains(strings.ToLower(out.String()), strings.ToLower(text)) {
 					t.Errorf("cookie %d: its %s is in the output", i, form)
 				}
@@ -333,53 +326,119 @@ func TestInvariant06SecretIsNowhere(t *testing.T) {
 	})
 }
 
-// 7. Sign-in always issues a new key; a key that we did not issue is never
-// adopted. SignInRotatesAndKillsOld: OWASP ASVS 5.0, 7.2.4.
-func TestInvariant07PlantedKeyIsWorthless(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
-		s := newSite(t, b, Config{})
-		// StrictModeUnknownKeyNotAdopted: validly signed, well-formed, unknown.
-		k, _ := newRedisKey("alice")
-		value, err := s.manager.cfg.Codec.Encode(t.Context(), "__Host-session", k.key())
-		if err != nil {
-			t.Fatal(err)
-		}
-		planted := &http.Cookie{Name: "__Host-session", Value: value}
-		if got := s.who(t, planted); got != "-" {
-			t.Errorf("unknown key: got %q, want nobody", got)
-		}
-		if keys := b.keys(t); len(keys) != 0 {
-			t.Errorf("an unknown key left %q in Redis", keys)
-		}
-		c := s.login(t, "alice", planted)
-		if s.key(t, c) == k.key() || s.who(t, planted) != "-" {
-			t.Error("sign-in adopted a planted key")
-		}
-		// A live session of the attacker's own, planted in the victim's browser.
-		mallory := s.login(t, "mallory")
-		victim := s.login(t, "alice", mallory)
-		if s.key(t, victim) == s.key(t, mallory) || s.who(t, mallory) != "-" || s.who(t, victim) != "alice" {
-			t.Error("sign-in kept a session that was planted")
-		}
-		// In parallel, too: whoever signs in gets a key of their own.
-		old := s.login(t, "carol")
-		var wg sync.WaitGroup
-		results := make([]*http.Cookie, 8)
-		for i := range results {
-			wg.Go(func() { results[i] = s.login(t, "carol", old) })
-		}
-		wg.Wait()
-		if got := s.who(t, old); got != "-" {
-			t.Errorf("old cookie: got %q, want nobody", got)
-		}
-		seen := map[Key]bool{s.key(t, old): true}
-		for _, c := range results {
-			if key := s.key(t, c); seen[key] || s.who(t, c) != "carol" {
-				t.Error("a parallel sign-in shares its key, or is not signed in")
-			} else {
-				seen[key] = true
+// OWASP ASVS 5.0, 16.2.5: at the most talkative level, through an outage and
+// with a store that puts its arguments in its errors.
+func TestLogsContainNoKey(t *testing.T) {
+	b := miniBackend(t)
+	real := b.store(t, RedisConfig{})
+	stub := &stubStore{TicketStore: real}
+	s := newSiteOn(t, b, stub, Config{CookiePath: "/app"})
+	cookies := []*http.Cookie{s.login(t, "alice"), s.login(t, "bob")}
+	s.get(t, "/", cookies...) // of two subjects
+	fail := func(key Key, tk *Ticket) error {
+		return fmt.Errorf("%v %s %q %x %#v of %v: %w", key, key, key, key, key, tk, errOut)
+	}
+	stub.retrieve = func(_ context.Context, key Key) (*Ticket, error) { return nil, fail(key, nil) }
+	s.get(t, "/", cookies[0])
+	stub.retrieve = nil
+	stub.renew = func(_ context.Context, key Key, tk *Ticket) error { return fail(key, tk) }
+	b.advance(6 * time.Minute)
+	s.get(t, "/", cookies[0])
+	if err := b.client.Set(t.Context(), real.recordKey(partition("alice"), s.storeTicket(t, real, cookies[0]).ID), "spoilt", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.get(t, "/", cookies[0])
+	b.mini.SetError("LOADING")
+	s.get(t, "/", cookies[1])
+	logs := s.logs.String()
+	if n := strings.Count(logs, "\n"); n < 5 {
+		t.Errorf("got %d lines, want one for each of five troubles: %s", n, logs)
+	}
+	for i, c := range cookies {
+		for form, text := range formsOf(t, s, c) {
+			if strings.Contains(strings.ToLower(logs), strings.ToLower(text)) {
+				t.Errorf("cookie %d: its %s is in the log", i, form)
 			}
 		}
+	}
+}
+
+func (s *site) storeTicket(t testing.TB, store TicketStore, c *http.Cookie) *Ticket {
+	t.Helper()
+	tk, err := store.Retrieve(s.ctx(t), s.key(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tk
+}
+
+// formsOf returns what must not be seen of a cookie.
+func formsOf(t *testing.T, s *site, c *http.Cookie) map[string]string {
+	key := s.key(t, c)
+	secret := secretOf(t, key)
+	return map[string]string{
+		"value": c.Value, "key": string(key), "secret": string(secret), "secret in hex": hex.EncodeToString(secret),
+		"secret in base64":    strings.TrimRight(base64.StdEncoding.EncodeToString(secret), "="),
+		"secret in base64url": base64.RawURLEncoding.EncodeToString(secret),
+		"key in hex":          hex.EncodeToString([]byte(key)),
+	}
+}
+
+// 7. Sign-in always issues a new key; a key that we did not issue is never
+// adopted.
+func TestInvariant07PlantedKeyIsWorthless(t *testing.T) {
+	t.Run("StrictModeUnknownKeyNotAdopted", func(t *testing.T) {
+		eachBackend(t, func(t *testing.T, b *backend) {
+			s := newSite(t, b, Config{})
+			k, _ := newRedisKey("alice")
+			value, err := s.manager.cfg.Codec.Encode(t.Context(), "__Host-session", k.key())
+			if err != nil {
+				t.Fatal(err)
+			}
+			planted := &http.Cookie{Name: "__Host-session", Value: value}
+			if got := s.who(t, planted); got != "-" {
+				t.Errorf("unknown key: got %q, want nobody", got)
+			}
+			if keys := b.keys(t); len(keys) != 0 {
+				t.Errorf("an unknown key left %q in Redis", keys)
+			}
+			c := s.login(t, "alice", planted)
+			if s.key(t, c) == k.key() || s.who(t, planted) != "-" {
+				t.Error("sign-in adopted a planted key")
+			}
+		})
+	})
+	// OWASP ASVS 5.0, 7.2.4.
+	t.Run("SignInRotatesAndKillsOld", func(t *testing.T) {
+		eachBackend(t, func(t *testing.T, b *backend) {
+			s := newSite(t, b, Config{})
+			// A live session of the attacker's own, planted in the victim's
+			// browser.
+			mallory := s.login(t, "mallory")
+			victim := s.login(t, "alice", mallory)
+			if s.key(t, victim) == s.key(t, mallory) || s.who(t, mallory) != "-" || s.who(t, victim) != "alice" {
+				t.Error("sign-in kept a session that was planted")
+			}
+			// In parallel, too: whoever signs in gets a key of their own.
+			old := s.login(t, "carol")
+			var wg sync.WaitGroup
+			results := make([]*http.Cookie, 8)
+			for i := range results {
+				wg.Go(func() { results[i] = s.login(t, "carol", old) })
+			}
+			wg.Wait()
+			if got := s.who(t, old); got != "-" {
+				t.Errorf("old cookie: got %q, want nobody", got)
+			}
+			seen := map[Key]bool{}
+			for _, c := range results {
+				key := s.key(t, c)
+				if seen[key] || s.who(t, c) != "carol" {
+					t.Error("a parallel sign-in shares its key, or is not signed in")
+				}
+				seen[key] = true
+			}
+		})
 	})
 }
 
@@ -451,8 +510,8 @@ func TestInvariant09BadInputCostsLittle(t *testing.T) {
 }
 
 // 10. No sequence of renewals outlives EndsAt, nor SignedInAt + lifetime.
-// AbsoluteDeadlineSurvivesRenewals: OWASP ASVS 5.0, 7.3.2; NIST SP 800-63B-4, 5.2.
-func TestInvariant10AbsoluteMeansAbsolute(t *testing.T) {
+// OWASP ASVS 5.0, 7.3.2; NIST SP 800-63B-4, 5.2.
+func TestInvariant10AbsoluteDeadlineSurvivesRenewals(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		for _, page := range []string{"/", "/renew?set=x", "/rotate"} {
 			s := newSite(t, b, Config{IdleTimeout: 30 * time.Minute, Lifetime: 2 * time.Hour})

@@ -522,7 +522,8 @@ func TestSignInEndsEveryPresentedSession(t *testing.T) {
 	})
 }
 
-func TestUndecodableTicketIsAnonymous(t *testing.T) {
+// 11. See TestUndecodableRecord for the store.
+func TestInvariant11UndecodableTicketIsAnonymous(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := newSite(t, b, Config{})
 		c := s.login(t, "alice")

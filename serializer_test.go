@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"reflect"
 	"strings"
@@ -153,6 +154,42 @@ func TestReadAlso(t *testing.T) {
 	if _, err := broken.Deserialize("id", []byte(`{"v":1,"subject":"a"}`)); !errors.Is(err, errBroken) || errors.Is(err, ErrUndecodable) {
 		t.Errorf("a serializer that cannot answer: got %v, want its error alone", err)
 	}
+}
+
+// A rolling change of the format, of two instances on one Redis: at each step
+// one of them is ahead, and everybody stays signed in at both.
+func TestRollingChangeOfFormat(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		before, after := JSONSerializer{}, otherSerializer{"x"}
+		readsBoth, writesNew := ReadAlso(before, after), ReadAlso(after, before)
+		other := b.another(t)
+		cookies := map[string]*http.Cookie{}
+		for i, step := range [][2]Serializer{
+			{before, before}, {readsBoth, before}, {readsBoth, readsBoth}, {writesNew, readsBoth},
+			{writesNew, writesNew}, {after, writesNew}, {after, after},
+		} {
+			sites := []*site{
+				newSiteOn(t, b, b.store(t, RedisConfig{Serializer: step[0]}), Config{}),
+				newSiteOn(t, other, other.store(t, RedisConfig{Serializer: step[1]}), Config{}),
+			}
+			for j, s := range sites {
+				user := fmt.Sprintf("user-%d-%d", i, j)
+				cookies[user] = s.login(t, user)
+			}
+			for user, c := range cookies {
+				for j, s := range sites {
+					if got := s.who(t, c); got != user {
+						t.Fatalf("step %d, instance %d: got %q, want %s", i, j, got, user)
+					}
+				}
+				if sessions, err := sites[1].store.Sessions(b.ctx(t), user); err != nil || len(sessions) != 1 || sessions[0].Undecodable {
+					t.Fatalf("step %d: got sessions %+v, %v", i, sessions, err)
+				}
+			}
+			// In use, each ticket is written again within RenewAfter.
+			b.advance(6 * time.Minute)
+		}
+	})
 }
 
 func FuzzJSON(f *testing.F) {

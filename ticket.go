@@ -69,7 +69,7 @@ type Ticket struct {
 
 	// IdleTimeout, if positive, is this session's own idle timeout. It can
 	// only be shorter than [Config]'s.
-	IdleTimeout time.Duration `json:"-"`
+	IdleTimeout time.Duration `json:"idleTimeout,omitzero"`
 
 	// Persistent makes the cookie outlive the browser.
 	Persistent bool `json:"persistent,omitempty"`
