@@ -32,7 +32,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	now := m.now(r.Context())
 	next.SignedInAt, next.IssuedAt = now, now
 	next.EndsAt = m.end(next).Truncate(time.Millisecond)
-	if next.IdleTimeout >= m.idleTimeout(&Ticket{Persistent: t.Persistent}) {
+	if next.IdleTimeout > m.idleTimeout(t) {
 		next.IdleTimeout = 0
 	}
 	next.ExpiresAt = m.expiry(next)

@@ -192,6 +192,7 @@ func TestTicketLimits(t *testing.T) {
 		{"earlier end", time.Hour, 0, false, time.Hour, 30 * time.Minute, 0},
 		{"end before the idle timeout", time.Minute, 0, false, time.Minute, time.Minute, 0},
 		{"later end", 24 * time.Hour, 0, false, 12 * time.Hour, 30 * time.Minute, 0},
+		{"the same idle", 0, 30 * time.Minute, false, 12 * time.Hour, 30 * time.Minute, 30 * time.Minute},
 		{"shorter idle", 0, 5 * time.Minute, false, 12 * time.Hour, 5 * time.Minute, 5 * time.Minute},
 		{"longer idle", 0, time.Hour, false, 12 * time.Hour, 30 * time.Minute, 0},
 		{"persistent, shorter idle", 0, time.Hour, true, 30 * 24 * time.Hour, time.Hour, time.Hour},
@@ -216,7 +217,13 @@ func TestTicketLimits(t *testing.T) {
 			t.Errorf("%s: the caller's ticket is %+v, the stored one %+v", test.name, tk, got)
 		}
 	}
+	none := newSite(t, b, Config{IdleTimeout: -1})
 	tk := NewTicket("alice")
+	tk.IdleTimeout = 5 * time.Minute
+	if err := none.manager.SignIn(httptest.NewRecorder(), s.request(t, "POST", "/"), tk); err != nil || tk.IdleTimeout != 5*time.Minute || !tk.ExpiresAt.Equal(now.Add(5*time.Minute)) {
+		t.Errorf("an idle timeout where Config has none: got %+v, %v", tk, err)
+	}
+	tk = NewTicket("alice")
 	tk.EndsAt = now
 	w := httptest.NewRecorder()
 	if err := s.manager.SignIn(w, s.request(t, "POST", "/"), tk); !errors.Is(err, ErrInvalidTicket) || len(w.Header()["Set-Cookie"]) != 0 {

@@ -138,8 +138,8 @@ type Counts struct {
 // to everyone but the store that issued it, and prints, logs and marshals as
 // REDACTED; convert it to string where the key itself is meant.
 //
-// Package fmt does not redact a Key in an unexported field of a struct printed
-// with %+v: keep none in a struct that may be logged.
+// Not redacted are a Key in an unexported field of a struct printed with %+v,
+// and the keys of a map in JSON: keep none in what may be logged.
 type Key string
 
 const redacted = "REDACTED"
