@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"log"
@@ -21,6 +22,11 @@ func main() {
 	opt.ContextTimeoutEnabled, opt.MaxRetries, opt.DialerRetries = true, 1, 1 // tell an outage soon
 	store, err := ticketstore.NewRedisStore(redis.NewClient(opt), ticketstore.RedisConfig{})
 	check(err)
+	warnings, err := store.Check(context.Background())
+	check(err)
+	for _, w := range warnings {
+		log.Println("Redis:", w)
+	}
 	m, err := ticketstore.NewManager(store, ticketstore.Config{
 		CookieKeys: []ticketstore.CookieKey{{Hash: key}},
 	})

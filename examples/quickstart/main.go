@@ -66,7 +66,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: key}}
 
-	if *redisAddr == "" {
+	embed := *redisAddr == ""
+	if embed {
 		embedded := miniredis.NewMiniRedis()
 		embedded.ClockTTL(true) // or no ticket would ever expire
 		if err := embedded.Start(); err != nil {
@@ -89,15 +90,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		DialerRetries:         1, // go-redis would try five times, and again
 	})
 	defer client.Close()
-	pingCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	if err := client.Ping(pingCtx).Err(); err != nil {
-		return fmt.Errorf("no answer from Redis at %s: %w (start it, or leave out -redis to use the embedded one)", *redisAddr, err)
-	}
-
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
 	if err != nil {
 		return err
+	}
+	checkCtx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	warnings, err := store.Check(checkCtx)
+	if err != nil {
+		return fmt.Errorf("Redis at %s: %w (start it, or leave out -redis to use the embedded one)", *redisAddr, err)
 	}
 	manager, err := ticketstore.NewManager(store, cfg)
 	if err != nil {
@@ -112,6 +113,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		a.redisCLI = "redis-cli -h " + redisHost + " -p " + redisPort
 	}
 	fmt.Fprintf(stdout, welcome, listener.Addr(), *redisAddr, a.redisCLI)
+	if !embed { // the embedded one has little to say of itself
+		for _, warning := range warnings {
+			fmt.Fprintln(stdout, "Redis:", warning)
+		}
+	}
 	if os.Getenv("COOKIE_KEY") == "" {
 		fmt.Fprint(stdout, keyWarning)
 	}

@@ -1,0 +1,420 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
+)
+
+// What Check says, in full: tests compare all of it, so that one warning too
+// many fails.
+const (
+	noDeadlines        = "context deadlines: ignored: an outage takes long to tell; set ContextTimeoutEnabled in the client's options"
+	noPersistence      = "persistence: none: a restart of Redis signs everyone out; set appendonly yes, or save"
+	unknownPersistence = "persistence: unknown: the server does not say (INFO, CONFIG GET save)"
+	unknownPolicy      = "maxmemory-policy: unknown: the server does not say (INFO)"
+	unknownVersion     = "version: unknown: the server does not say (INFO)"
+)
+
+func evicts(policy string) string {
+	return "maxmemory-policy: " + policy + ": Redis may evict tickets and indexes; set noeviction"
+}
+
+// openRedis returns a client that the test closes.
+func openRedis(t *testing.T, o *redis.Options) *redis.Client {
+	c := redis.NewClient(o)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// wantCheck runs Check on client and compares the warnings. The error, if one
+// is wanted, begins with wantErr[0] and has the others in it, which are of
+// Redis and differ between versions; without wantErr there is none.
+func wantCheck(t *testing.T, ctx context.Context, client redis.UniversalClient, want []string, wantErr ...string) error {
+	t.Helper()
+	s, err := NewRedisStore(client, RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Check(ctx)
+	if !slices.Equal(got, want) {
+		t.Errorf("got warnings\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	text := fmt.Sprint(err)
+	if len(wantErr) == 0 {
+		if err != nil {
+			t.Errorf("got error %v, want none", err)
+		}
+		return nil
+	}
+	if rest, ok := strings.CutPrefix(text, "ticketstore: check: "+wantErr[0]); !ok || !containsAll(rest, wantErr[1:]) {
+		t.Errorf("got error %v, want %q", text, wantErr)
+	}
+	return err
+}
+
+func containsAll(s string, parts []string) bool {
+	return !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(s, p) })
+}
+
+func TestCheckServer(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		want []string
+		err  []string
+	}{
+		"default":         {nil, []string{noPersistence}, nil},
+		"append-only":     {[]string{"--appendonly", "yes"}, nil, nil},
+		"snapshots":       {[]string{"--save", "60 1"}, nil, nil},
+		"both":            {[]string{"--appendonly", "yes", "--save", "60 1", "--maxmemory", "100mb", "--maxmemory-policy", "noeviction"}, nil, nil},
+		"allkeys":         {[]string{"--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, []string{evicts("allkeys-lru")}, nil},
+		"volatile":        {[]string{"--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"}, []string{evicts("volatile-ttl")}, nil},
+		"no limit":        {[]string{"--appendonly", "yes", "--maxmemory", "0", "--maxmemory-policy", "allkeys-lru"}, nil, nil},
+		"two warnings":    {[]string{"--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"}, []string{evicts("volatile-lru"), noPersistence}, nil},
+		"renamed CONFIG":  {[]string{"--rename-command", "CONFIG", ""}, []string{unknownPersistence}, nil},
+		"renamed, append": {[]string{"--appendonly", "yes", "--rename-command", "CONFIG", ""}, nil, nil},
+		"renamed EVAL":    {[]string{"--rename-command", "EVAL", ""}, []string{noPersistence}, []string{"refused: ERR unknown command", "eval"}},
+		"out of memory":   {[]string{"--maxmemory", "1"}, []string{noPersistence}, []string{"refused: SET: OOM "}},
+		"too few copies":  {[]string{"--min-replicas-to-write", "1"}, []string{noPersistence}, []string{"refused: SET: NOREPLICAS "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := redistest.Start(t, test.args...)
+			wantCheck(t, t.Context(), openRedis(t, redisOptions(s.Addr)), test.want, test.err...)
+		})
+	}
+}
+
+// Check costs a program's readiness probe one round trip and leaves no trace.
+func TestCheckChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--save", "3600 1000")
+	client := openRedis(t, redisOptions(s.Addr))
+	before := client.LastSave(t.Context()).Val()
+	wantCheck(t, t.Context(), client, nil) // connects: pipelines have connections of their own
+	count := &counter{n: map[string]int{}}
+	client.AddHook(count)
+	for range 3 {
+		wantCheck(t, t.Context(), client, nil)
+	}
+	if got := count.take(); got != "pipeline=3" {
+		t.Errorf("got commands %s, want pipeline=3", got)
+	}
+	info := parseInfo(client.Info(t.Context()).Val())
+	if n := client.DBSize(t.Context()).Val(); n != 0 || info["rdb_changes_since_last_save"] != "0" || client.LastSave(t.Context()).Val() != before {
+		t.Errorf("got %d keys, %s changes, want none", n, info["rdb_changes_since_last_save"])
+	}
+}
+
+func TestCheckUnreachable(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	heeds, ignores := redisOptions(s.Addr), &redis.Options{Addr: s.Addr}
+	wantCheck(t, t.Context(), openRedis(t, heeds), []string{noPersistence})
+	wantCheck(t, t.Context(), openRedis(t, ignores), []string{noDeadlines, noPersistence})
+
+	// A hung server, which is found out in time even by a client that does not
+	// heed deadlines, and one that is not there.
+	s.Pause()
+	for _, test := range []struct {
+		options *redis.Options
+		want    []string
+	}{{heeds, nil}, {ignores, []string{noDeadlines}}} {
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		err := wantCheck(t, ctx, openRedis(t, test.options), test.want, "unreachable: ")
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("took %v, want 100ms", took)
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want a deadline exceeded", err)
+		}
+	}
+	s.Stop()
+	wantCheck(t, t.Context(), openRedis(t, heeds), nil, "unreachable: ", s.Addr, "refused")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := wantCheck(t, canceled, openRedis(t, heeds), nil, "unreachable: "); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+}
+
+func TestCheckClock(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes")
+	client := openRedis(t, redisOptions(s.Addr))
+	for off, want := range map[time.Duration]string{
+		0:                       "",
+		500 * time.Millisecond:  "",
+		-500 * time.Millisecond: "",
+		2 * time.Second:         "ahead of",
+		-2 * time.Second:        "behind",
+	} {
+		store, err := NewRedisStore(client, RedisConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := clock.NewContext(t.Context(), func() time.Time { return time.Now().Add(off) })
+		got, err := store.Check(ctx)
+		// Half of a slow round trip may be missing or too much.
+		re := regexp.MustCompile(`^clock: the application's is (1\.\d|2|2\.\d)s ` + want + ` that of Redis: expiries and counts are off by as much; synchronize them$`)
+		if ok := len(got) == 0 && want == "" || len(got) == 1 && want != "" && re.MatchString(got[0]); !ok || err != nil {
+			t.Errorf("off by %v: got %q, %v, want %q", off, got, err, want)
+		}
+	}
+}
+
+// slowPipelines is a network on which what is sent takes its time.
+type slowPipelines time.Duration
+
+func (d slowPipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (d slowPipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (d slowPipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		time.Sleep(time.Duration(d))
+		return next(ctx, cmds)
+	}
+}
+
+// A slow network is not taken for a clock that is off.
+func TestCheckSlowNetwork(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t, redisOptions(redistest.Start(t, "--appendonly", "yes").Addr))
+	wantCheck(t, t.Context(), client, nil) // connects
+	client.AddHook(slowPipelines(2200 * time.Millisecond))
+	wantCheck(t, t.Context(), client, nil)
+}
+
+// Managed Redis refuses much; what the store itself needs is told from what
+// would only be good to know.
+func TestCheckACL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	admin := openRedis(t, redisOptions(s.Addr))
+	const password = "correct-horse"
+	unknown := []string{unknownVersion, unknownPolicy, unknownPersistence}
+	for name, test := range map[string]struct {
+		rules string
+		want  []string
+		err   []string
+	}{
+		"all":         {"~* +@all", []string{noPersistence}, nil},
+		"no-config":   {"~* +@all -config", []string{unknownPersistence}, nil},
+		"no-info":     {"~* +@all -info", unknown, nil},
+		"neither":     {"~* +@all -info -config", unknown, nil},
+		"own-prefix":  {"~" + defaultPrefix + "* +@all", []string{noPersistence}, nil},
+		"other-keys":  {"~other* +@all", []string{noPersistence}, []string{"refused: NOPERM ", "key"}},
+		"no-eval":     {"~* +@all -eval", []string{noPersistence}, []string{"refused: NOPERM ", "'eval'"}},
+		"no-evalsha":  {"~* +@all -evalsha", []string{noPersistence}, []string{"refused: NOPERM ", "'evalsha'"}},
+		"no-time":     {"~* +@all -time", []string{noPersistence}, []string{"refused: TIME: "}},
+		"no-zadd":     {"~* +@all -zadd", []string{noPersistence}, []string{"refused: ZADD: "}},
+		"no-write":    {"~* +@all -@write", []string{noPersistence}, []string{"refused: SET: "}},
+		"neither-one": {"~* +@all -info -config -eval", nil, []string{"refused: NOPERM ", "'eval'"}},
+		"nothing":     {"~*", nil, []string{"refused: NOPERM ", "'eval'"}},
+	} {
+		args := []any{"acl", "setuser", name, "on", ">" + password}
+		for _, rule := range strings.Fields(test.rules) {
+			args = append(args, rule)
+		}
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			o := redisOptions(s.Addr)
+			o.Username, o.Password = name, password
+			wantCheck(t, t.Context(), openRedis(t, o), test.want, test.err...)
+			o.Password = "wrong-" + password
+			err := wantCheck(t, t.Context(), openRedis(t, o), nil, "refused: WRONGPASS ")
+			if strings.Contains(fmt.Sprint(err), password) {
+				t.Errorf("got %v, which has the password in it", err)
+			}
+		})
+	}
+	locked := redistest.Start(t, "--requirepass", password)
+	wantCheck(t, t.Context(), openRedis(t, redisOptions(locked.Addr)), nil, "refused: NOAUTH ")
+}
+
+// The scripts and methods of the store use no command that checkLua leaves
+// out: a user who may run exactly its commands can do all that a store does.
+func TestCheckCoversCommands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendonly", "yes")
+	args := []any{"acl", "setuser", "app", "on", "nopass", "~" + defaultPrefix + "*", "+eval", "+evalsha", "+info", "+config|get"}
+	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkLua, -1) {
+		args = append(args, "+"+strings.ToLower(m[1]))
+	}
+	if err := openRedis(t, redisOptions(server.Addr)).Do(t.Context(), args...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	o := redisOptions(server.Addr)
+	o.Username, o.Password = "app", "any"
+	client := openRedis(t, o)
+	wantCheck(t, t.Context(), client, nil)
+
+	b := &backend{testClock: &testClock{}, client: client}
+	s, err := NewRedisStore(client, RedisConfig{MaxSessions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	tk := newTicket(b, "alice")
+	var key Key
+	for range 4 { // the cap ends two
+		tk = newTicket(b, "alice")
+		key = mustStore(t, b, s, tk)
+	}
+	_, err1 := s.Sessions(ctx, "alice")
+	_, err2 := s.Session(ctx, "alice", tk.ID)
+	_, err3 := s.Count(ctx)
+	err4 := s.Renew(ctx, key, tk)
+	key, err5 := s.Rotate(ctx, key, tk, time.Second)
+	_, err6 := s.Retrieve(ctx, key)
+	_, err7 := s.RevokeOthers(ctx, "alice", tk.ID)
+	err8 := client.Set(ctx, s.recordKey(partition("alice"), tk.ID), "x", time.Minute).Err()
+	err9 := s.Remove(ctx, key) // undecodable
+	_, err10 := s.Sessions(ctx, "alice")
+	mustStore(t, b, s, newTicket(b, "alice"))
+	_, err11 := s.RevokeAll(ctx, "alice")
+	for _, err := range s.Subjects(ctx) {
+		err11 = errors.Join(err11, err)
+	}
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckReplica(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	host, port, _ := net.SplitHostPort(master.Addr)
+	for _, readOnly := range []string{"yes", "no"} {
+		s := redistest.Start(t, "--replicaof", host, port, "--replica-read-only", readOnly)
+		wantCheck(t, t.Context(), openRedis(t, redisOptions(s.Addr)), []string{noPersistence},
+			"replica: writes belong on its master, "+host+":"+port+"; connect to that")
+	}
+}
+
+func TestCheckSentinel(t *testing.T) {
+	t.Parallel()
+	sentinel, _ := redistest.StartSentinel(t)
+	for _, heeded := range []bool{true, false} {
+		client := redis.NewFailoverClient(&redis.FailoverOptions{
+			MasterName: "mymaster", SentinelAddrs: []string{sentinel}, ContextTimeoutEnabled: heeded,
+		})
+		defer client.Close()
+		want := []string{noDeadlines, noPersistence}
+		if heeded {
+			want = want[1:]
+		}
+		wantCheck(t, t.Context(), client, want)
+	}
+}
+
+func TestCheckCluster(t *testing.T) {
+	t.Parallel()
+	addrs := slices.Sorted(slices.Values(redistest.SharedCluster(t)))
+	cluster := func(o redis.ClusterOptions) redis.UniversalClient {
+		o.Addrs, o.DialerRetries = addrs, 1
+		c := redis.NewClusterClient(&o)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	var want []string
+	for _, addr := range addrs {
+		want = append(want, addr+": "+noPersistence)
+	}
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true}), want)
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{}), append([]string{noDeadlines}, want...))
+
+	// One node of three is cut off, then all.
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == addrs[1] {
+			return nil, errors.New("cut off")
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, Dialer: dial}),
+		[]string{want[0], want[2]}, addrs[1]+": unreachable: cut off")
+	dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("cut off") }
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, Dialer: dial}), nil, "unreachable: cut off")
+
+	// A client that is not a cluster's works for the slots of its node alone.
+	refused := 0
+	for _, addr := range addrs {
+		s, err := NewRedisStore(openRedis(t, redisOptions(addr)), RedisConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Check(t.Context()); err != nil && strings.HasPrefix(err.Error(), "ticketstore: check: refused: MOVED ") {
+			refused++
+		}
+	}
+	if refused != 2 {
+		t.Errorf("%d nodes refuse, want 2", refused)
+	}
+}
+
+// miniredis, which tests and examples run on, serves and says nothing.
+func TestCheckMiniredis(t *testing.T) {
+	t.Parallel()
+	b := miniBackend(t)
+	wantCheck(t, b.ctx(t), b.client, []string{unknownVersion, unknownPolicy, unknownPersistence})
+	wrapped := struct{ redis.UniversalClient }{b.client}
+	wantCheck(t, b.ctx(t), wrapped, []string{
+		"context deadlines: unknown: the client is a struct { redis.UniversalClient }", unknownVersion, unknownPolicy, unknownPersistence,
+	})
+}
+
+// What servers say that the tests cannot run; miniredis says it for them.
+func TestCheckInfo(t *testing.T) {
+	t.Parallel()
+	const fine = "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n# Persistence\r\naof_enabled:1\r\nrole:master\r\n"
+	const redis6 = "redis_version:6.2.0\r\n"
+	for name, test := range map[string]struct {
+		info string
+		want []string
+		err  []string
+	}{
+		"Redis 6.0":      {"# Server\r\nredis_version:6.0.16\r\n" + fine, nil, []string{"too old: Redis 6.0.16; 6.2 or newer is needed"}},
+		"Redis 5":        {"redis_version:5.0.14\r\n" + fine, nil, []string{"too old: Redis 5.0.14; "}},
+		"Redis 6.2":      {redis6 + fine, nil, nil},
+		"Redis 7":        {"redis_version:7.0.15\r\n" + fine, nil, nil},
+		"Redis 10":       {"redis_version:10.0.0\r\n" + fine, nil, nil},
+		"unstable":       {"redis_version:255.255.255\r\n" + fine, nil, nil},
+		"Valkey 8":       {"# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n" + fine, nil, nil},
+		"odd version":    {"redis_version:unknown\r\n" + fine, []string{unknownVersion}, nil},
+		"no version":     {fine, []string{unknownVersion}, nil},
+		"old and evicts": {"redis_version:4.0.0\r\nmaxmemory:1\r\nmaxmemory_policy:allkeys-lfu\r\n", []string{evicts("allkeys-lfu"), unknownPersistence}, []string{"too old: "}},
+		"policy alone":   {redis6 + "maxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n", []string{evicts("allkeys-lru")}, nil},
+		"no policy":      {redis6 + "maxmemory:1\r\naof_enabled:1\r\n", []string{unknownPolicy}, nil},
+		"no append-only": {redis6 + "maxmemory_policy:noeviction\r\naof_enabled:0\r\n", []string{unknownPersistence}, nil},
+		"old replica": {"redis_version:6.0.1\r\n" + fine[:len(fine)-8] + "slave\r\nmaster_host:a\r\nmaster_port:1\r\n", nil,
+			[]string{"replica: writes belong on its master, a:1; connect to that\ntoo old: Redis 6.0.1; "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mini := miniredis.RunT(t)
+			mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+				if cmd != "INFO" {
+					return false
+				}
+				c.WriteBulk(test.info)
+				return true
+			})
+			wantCheck(t, t.Context(), openRedis(t, redisOptions(mini.Addr())), test.want, test.err...)
+		})
+	}
+}
