@@ -120,21 +120,30 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 	return res, nil
 }
 
-// slide renews the ticket of r if its use has to be recorded.
+// slide records the use of r's ticket, if that is due and r counts as activity.
 func (m *Manager) slide(r *http.Request, res *resolution) {
+	t := res.ticket
+	if t == nil {
+		return
+	}
+	after := m.cfg.RenewAfter
+	if idle := m.idleTimeout(t); idle > 0 {
+		after = min(after, idle/2)
+	}
+	if !m.now(r.Context()).Before(t.IssuedAt.Add(after)) && m.cfg.Activity(r) {
+		m.use(r, res)
+	}
+}
+
+// use renews the ticket of r as used now. A key that has been rotated away
+// cannot, nor does a ticket whose absolute end cannot be told.
+func (m *Manager) use(r *http.Request, res *resolution) {
 	t := res.ticket
 	if t == nil || t.Revision == "" || t.SignedInAt.IsZero() {
 		return
 	}
 	ctx := r.Context()
 	now := m.now(ctx)
-	after := m.cfg.RenewAfter
-	if idle := m.idleTimeout(t); idle > 0 {
-		after = min(after, idle/2)
-	}
-	if now.Before(t.IssuedAt.Add(after)) || !m.cfg.Activity(r) {
-		return
-	}
 	next := t.Clone()
 	next.IssuedAt = now
 	next.SeenFrom = m.device(r)

@@ -1,0 +1,156 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
+)
+
+const maxSessionPage = 1000
+
+// SessionPage returns up to limit live sessions of all subjects, limit being 1
+// to 1,000, and the cursor of the next page, empty after the last one. The
+// cursor of the first page is "". Sessions come by partition, and there by
+// expiry.
+//
+// It is the operator's. A session that is renewed meanwhile may come again; one
+// that lives throughout is not missed, unless its expiry is made earlier
+// meanwhile. A page may be short where records have been deleted by hand. Of a
+// session that cannot be read at all, the Subject is empty.
+func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) (sessions []Session, next string, err error) {
+	at, err := parseCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	if limit < 1 || limit > maxSessionPage {
+		return nil, "", fmt.Errorf("ticketstore: session page: limit %d; want 1 to %d", limit, maxSessionPage)
+	}
+	// A page of a large store is part of one partition; of a small one, all
+	// partitions have something. So more and more are asked at once.
+	for width := 1; at.partition < partitions && len(sessions) < limit; width = min(4*width, 64) {
+		found, end, err := s.censusPage(ctx, at, width, limit-len(sessions))
+		if err != nil {
+			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
+		}
+		page, err := s.readPage(ctx, found)
+		if err != nil {
+			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
+		}
+		sessions, at = append(sessions, page...), end
+	}
+	if at.partition < partitions {
+		next = at.String()
+	}
+	return sessions, next, nil
+}
+
+// A position is that of a session in the census, or before all of a partition
+// if it has no ID.
+type position struct {
+	partition int
+	expiry    int64 // Unix ms
+	id        string
+}
+
+func (p position) String() string { return fmt.Sprintf("%02x.%d.%s", p.partition, p.expiry, p.id) }
+
+func parseCursor(cursor string) (position, error) {
+	if cursor == "" {
+		return position{}, nil
+	}
+	f := strings.Split(cursor, ".")
+	if len(f) == 3 {
+		partition, err1 := strconv.ParseUint(f[0], 16, 8)
+		expiry, err2 := strconv.ParseInt(f[1], 10, 64)
+		if p := (position{int(partition), expiry, f[2]}); err1 == nil && err2 == nil && p.String() == cursor && (p.id == "" || isSessionID(p.id)) {
+			return p, nil
+		}
+	}
+	return position{}, errors.New("ticketstore: session page: that is no cursor of this method")
+}
+
+// censusPage returns up to limit sessions behind at in the censuses of up to
+// width partitions, and where the next page begins.
+func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit int) (found []position, end position, err error) {
+	now := clock.Now(ctx).UnixMilli()
+	for skip := int64(0); ; skip += int64(limit) + 1 {
+		pipe := s.client.Pipeline()
+		var cmds []*redis.ZSliceCmd
+		for p := at.partition; p < min(at.partition+width, partitions); p++ {
+			by := &redis.ZRangeBy{Min: "(" + strconv.FormatInt(now, 10), Max: "+inf", Count: int64(limit) + 1}
+			if p == at.partition && at.id != "" && at.expiry > now {
+				by.Min, by.Offset = strconv.FormatInt(at.expiry, 10), skip
+			}
+			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, s.indexKeys(byte(p), "")[1], by))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, position{}, err
+		}
+		for i, cmd := range cmds {
+			p := at.partition + i
+			for _, z := range cmd.Val() {
+				pos := position{p, int64(z.Score), z.Member.(string)}
+				if p == at.partition && pos.expiry == at.expiry && pos.id <= at.id {
+					continue // of an earlier page
+				}
+				if len(found) == limit {
+					return found, found[limit-1], nil
+				}
+				found = append(found, pos)
+			}
+			if i == 0 && len(cmd.Val()) > limit { // and some of an earlier page
+				if len(found) > 0 {
+					return found, found[len(found)-1], nil
+				}
+				break // more than a page has this expiry: look behind it
+			}
+			if i == len(cmds)-1 {
+				return found, position{partition: p + 1}, nil
+			}
+		}
+	}
+}
+
+// readPage reads the records of sessions that were found in the census.
+func (s *RedisStore) readPage(ctx context.Context, found []position) ([]Session, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	pipe := s.client.Pipeline()
+	var cmds []*redis.SliceCmd // one for each partition, each in one slot
+	for i := 0; i < len(found); {
+		var keys []string
+		for p := found[i].partition; i < len(found) && found[i].partition == p; i++ {
+			keys = append(keys, s.recordKey(byte(p), found[i].id))
+		}
+		cmds = append(cmds, pipe.MGet(ctx, keys...))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	now := clock.Now(ctx)
+	var sessions []Session
+	for _, cmd := range cmds {
+		for _, record := range cmd.Val() {
+			pos := found[0]
+			found = found[1:]
+			data, ok := record.(string)
+			if !ok {
+				continue
+			}
+			e, _ := parseEnvelope([]byte(data)) // the subject is empty if it is none
+			sess := s.session(e.subject, pos.id, []byte(data), time.UnixMilli(pos.expiry))
+			if now.Before(sess.ExpiresAt) {
+				sessions = append(sessions, sess)
+			}
+		}
+	}
+	return sessions, nil
+}

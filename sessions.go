@@ -1,0 +1,70 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Sessions returns the live sessions of r's user, newest sign-in first, and the
+// ID of the one that r itself belongs to, which is among them.
+//
+// Like Revoke, RevokeOthers and RevokeAll it returns ErrNotFound if r is
+// anonymous and [errors.ErrUnsupported] if the store is no [SessionIndex].
+func (m *Manager) Sessions(r *http.Request) (sessions []Session, current string, err error) {
+	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		sessions, err = index.Sessions(ctx, t.Subject)
+		current = t.ID
+		return err
+	})
+	return sessions, current, err
+}
+
+// Revoke ends one session of r's user. It returns ErrNotFound, and changes
+// nothing, if id is not a live session of theirs. If it is r's own, the cookie
+// stays, and opens nothing.
+func (m *Manager) Revoke(r *http.Request, id string) error {
+	return m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		return index.Revoke(ctx, t.Subject, id)
+	})
+}
+
+// RevokeOthers ends all sessions of r's user but the one that r belongs to, and
+// returns how many there were. After a change of password, Rotate this one too.
+func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
+	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		revoked, err = index.RevokeOthers(ctx, t.Subject, t.ID)
+		return err
+	})
+	return revoked, err
+}
+
+// RevokeAll ends all sessions of r's user, r's own among them, deletes the
+// cookie and returns how many there were. Call it before writing to w.
+func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int, err error) {
+	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		revoked, err = index.RevokeAll(ctx, t.Subject)
+		return err
+	})
+	if err == nil {
+		m.writeCookie(w, "", -1)
+	}
+	return revoked, err
+}
+
+// withIndex calls f with the ticket that r has now, whatever it arrived with.
+// What f ends it ends to the last, even if the client hangs up.
+func (m *Manager) withIndex(r *http.Request, f func(context.Context, SessionIndex, *Ticket) error) error {
+	index, ok := m.store.(SessionIndex)
+	if !ok && m.store != nil {
+		return fmt.Errorf("ticketstore: %T is no SessionIndex: %w", m.store, errors.ErrUnsupported)
+	}
+	t, err := m.Resolve(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := m.storeContext(context.WithoutCancel(r.Context()))
+	defer cancel()
+	return f(ctx, index, t)
+}
