@@ -753,7 +753,7 @@ func TestDefaultLogger(t *testing.T) {
 }
 
 func FuzzCookieValue(f *testing.F) {
-	k, _ := newRedisKey("alice")
+	k := redisKey{partition: 1, secret: [32]byte{2}} // the same in every worker of the fuzzer
 	codecs := []secureCodec{
 		newSecureCodec(testKeys),
 		newSecureCodec([]CookieKey{{Hash: bytes.Repeat([]byte("i"), 32), Block: testKeys[0].Hash}}),
