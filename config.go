@@ -18,9 +18,10 @@ const maxCookieAge = 400 * 24 * time.Hour // RFC 6265bis, section 5.5
 type Config struct {
 	_ [0]func() // no comparison, no unkeyed literals
 
-	// CookieKeys sign the cookies. The first signs, all verify: to change the
-	// key, put the new one first and take the old one out after Lifetime.
-	// Required unless Codec is set.
+	// CookieKeys sign the cookies. The first signs, all verify. To change the
+	// key: add the new one behind the old one, on every instance; then put it
+	// first; then take the old one out, after the longer of Lifetime and
+	// PersistentLifetime. Required unless Codec is set.
 	CookieKeys []CookieKey
 
 	// Codec writes and reads cookies in place of CookieKeys.

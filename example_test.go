@@ -210,8 +210,9 @@ func ExampleRedisStore_Count() {
 	// Output: 2 users, 3 sessions <nil>
 }
 
-// The format of tickets changes without signing anyone out. First every
-// instance gets this, and then, once none writes the old one, newFormat alone.
+// The format of tickets changes without signing anyone out, in three releases:
+// ReadAlso(oldFormat, newFormat), then this, and after the longest idle timeout
+// newFormat alone.
 func ExampleReadAlso() {
 	oldFormat, newFormat := ticketstore.JSONSerializer{}, ticketstore.JSONSerializer{} // say
 	cfg := ticketstore.RedisConfig{Serializer: ticketstore.ReadAlso(newFormat, oldFormat)}

@@ -190,8 +190,9 @@ func FromContext(ctx context.Context) (t *Ticket, ok bool) {
 }
 
 // NewContext returns a copy of ctx in which every Manager finds t: for tests
-// of handlers. There is no session behind t, so that Renew and Rotate return
-// ErrNotFound.
+// of handlers, and for users whom the program knows by other means, as while it
+// moves from another session library. There is no session behind t, so that
+// Renew returns ErrNotFound.
 func NewContext(ctx context.Context, t *Ticket) context.Context {
 	return context.WithValue(ctx, contextKey{}, &attachment{resolution: &resolution{ticket: t}})
 }

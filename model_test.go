@@ -43,7 +43,7 @@ func TestModel(t *testing.T) {
 		"Store: ok", "Store: replaces", "Store: evicts 1", "Store: evicts 2", "Store: names a stranger's", "Store: too many sessions", "Store: invalid ticket",
 		"Renew: ok", "Renew: conflict", "Renew: not found", "Renew: invalid ticket", "Renew: expires earlier",
 		"Rotate: ok", "Rotate: conflict", "Rotate: not found", "Rotate: invalid ticket", "Rotate: expires earlier",
-		"Remove: current key", "Remove: rotated key", "Remove: nothing",
+		"Remove: current key", "Remove: rotated key", "Remove: key past its grace", "Remove: nothing",
 		"Revoke: ok", "Revoke: not found", "RevokeOthers: ok", "RevokeOthers: not found", "RevokeAll: ok", "RevokeAll: nothing",
 		"Retrieve: current key", "Retrieve: rotated key", "Retrieve: not found", "Session: ok", "Session: not found", "Sessions: ok",
 		"expired", "expired while others stay",
@@ -592,7 +592,7 @@ func (u *modelUser) rotate(ctx context.Context, now time.Time) outcome {
 // change renews or rotates a session, perhaps with a fault.
 func (u *modelUser) change(now time.Time, write func(*RedisStore, Key, *Ticket) (Key, time.Duration, error)) outcome {
 	s, key, opens := u.pickKey(now)
-	o := outcome{want: map[string]error{"nothing": ErrNotFound, "rotated key": ErrConflict}[opens]}
+	o := outcome{want: map[string]error{"nothing": ErrNotFound, "key past its grace": ErrNotFound, "rotated key": ErrConflict}[opens]}
 	if s == nil {
 		// A well-formed key that nobody has been given.
 		k, _ := newRedisKey(u.subject)
@@ -654,7 +654,7 @@ func (u *modelUser) remove(ctx context.Context, now time.Time) outcome {
 	s, key, opens := u.pickKey(now)
 	err := u.store(u.rng.IntN(len(policies))).Remove(ctx, key)
 	return outcome{what: opens, got: err, then: func() {
-		if opens != "nothing" {
+		if opens == "current key" || opens == "rotated key" {
 			u.end(s)
 		}
 	}}
@@ -663,7 +663,7 @@ func (u *modelUser) remove(ctx context.Context, now time.Time) outcome {
 func (u *modelUser) retrieve(ctx context.Context, now time.Time) outcome {
 	s, key, opens := u.pickKey(now)
 	tk, err := u.store(u.rng.IntN(len(policies))).Retrieve(ctx, key)
-	if opens == "nothing" {
+	if opens != "current key" && opens != "rotated key" {
 		return outcome{got: err, want: ErrNotFound}
 	}
 	return outcome{what: opens, got: err, then: func() {
@@ -770,7 +770,8 @@ func (u *modelUser) newTicket(now time.Time) *Ticket {
 func (u *modelUser) store(policy int) *RedisStore { return u.m.stores[policy][u.rng.IntN(2)] }
 
 // pickKey returns a key that u was given at some time, or one like it, the
-// session if it is u's, and what the key opens.
+// session if it is u's, and what the key is: only the current and the rotated
+// key open anything.
 func (u *modelUser) pickKey(now time.Time) (s *modelSession, key Key, opens string) {
 	if len(u.dead) > 0 && (len(u.live) == 0 || u.rng.IntN(6) == 0) {
 		s = pick(u.rng, u.dead)
@@ -783,8 +784,8 @@ func (u *modelUser) pickKey(now time.Time) (s *modelSession, key Key, opens stri
 	switch n := u.rng.IntN(10); {
 	case n < 4 && s.old != "" && now.Before(s.until):
 		return s, s.old, "rotated key"
-	case n < 3 && s.old != "" && !now.Before(s.until):
-		return s, s.old, "nothing"
+	case n < 4 && s.old != "":
+		return s, s.old, "key past its grace"
 	case n < 5 && len(s.spent) > 0:
 		return s, pick(u.rng, s.spent), "nothing"
 	case n == 5:

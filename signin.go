@@ -227,7 +227,7 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presen
 		return nil, err
 	}
 	a, _ := r.Context().Value(contextKey{}).(*attachment)
-	if a = a.of(m); a != nil {
+	if a = a.of(m); a != nil && a.manager == m { // NewContext knows of no cookie
 		return append(set.presented, a.presented...), nil
 	}
 	res, err := m.resolve(r)

@@ -251,6 +251,24 @@ func TestSignInBadTicket(t *testing.T) {
 	}
 }
 
+// NewContext has a ticket, but the cookies are the request's.
+func TestSignInWithinNewContext(t *testing.T) {
+	b := miniBackend(t)
+	s := newSite(t, b, Config{})
+	c := s.login(t, "alice")
+	r := s.request(t, "POST", "/", c)
+	w := httptest.NewRecorder()
+	if err := s.manager.SignIn(w, r.WithContext(NewContext(r.Context(), NewTicket("bob"))), NewTicket("bob")); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.who(t, c); got != "-" {
+		t.Errorf("old session: got %q, want nobody", got)
+	}
+	if got := s.who(t, onlyCookie(t, w.Result())); got != "bob" {
+		t.Errorf("got %q, want bob", got)
+	}
+}
+
 // If the old session cannot be removed, there is no new one.
 func TestSignInThatCannotEndTheOldSession(t *testing.T) {
 	b := miniBackend(t)

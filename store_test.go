@@ -750,3 +750,27 @@ func TestHangingRedis(t *testing.T) {
 		t.Errorf("got %v, want an error of its own", err)
 	}
 }
+
+// A command that an ACL refuses is no unreadable record.
+func TestGETRefused(t *testing.T) {
+	server := redistest.Start(t)
+	admin := redis.NewClient(redisOptions(server.Addr))
+	defer admin.Close()
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-get").Err(); err != nil {
+		t.Fatal(err)
+	}
+	opt := redisOptions(server.Addr)
+	opt.Username, opt.Password = "app", "pw"
+	client := redis.NewClient(opt)
+	defer client.Close()
+	b := &backend{testClock: &testClock{}, client: client, prefix: randomPrefix()}
+	s := b.store(t, RedisConfig{})
+	tk := newTicket(b, "alice")
+	k, _ := newRedisKey("alice")
+	_, storeErr := s.Store(b.ctx(t), tk)
+	for name, err := range map[string]error{"Store": storeErr, "Renew": s.Renew(b.ctx(t), k.key(), tk), "Remove": s.Remove(b.ctx(t), k.key())} {
+		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || !strings.Contains(err.Error(), "permissions") && !strings.Contains(err.Error(), "can't run this command") {
+			t.Errorf("%s: got %v, want what Redis said", name, err)
+		}
+	}
+}

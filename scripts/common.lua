@@ -20,8 +20,9 @@ end
 -- read returns a record, false if there is none, '' if another type is there.
 local function read(record)
   local value = redis.pcall('GET', record)
-  if type(value) == 'table' then return '' end
-  return value
+  if type(value) ~= 'table' then return value end
+  if string.find(value.err, 'WRONGTYPE', 1, true) then return '' end
+  error(value.err)
 end
 
 -- owned reports whether a session is subject's: its record or, where that

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,6 +21,7 @@ func main() {
 	opt, err := redis.ParseURL(os.Getenv("REDIS_URL"))
 	check(err)
 	opt.ContextTimeoutEnabled, opt.MaxRetries, opt.DialerRetries = true, 1, 1 // tell an outage soon
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = time.Second, time.Second, time.Second
 	store, err := ticketstore.NewRedisStore(redis.NewClient(opt), ticketstore.RedisConfig{})
 	check(err)
 	warnings, err := store.Check(context.Background())

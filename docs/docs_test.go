@@ -1,0 +1,432 @@
+package docs_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
+)
+
+// passwordChanged ends the user's other sessions, and gives this one a new key.
+func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore) error {
+	t, err := m.Rotate(w, r, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
+	defer cancel()
+	_, err = store.RevokeOthers(ctx, t.Subject, t.ID)
+	return err
+}
+
+var errRefused = errors.New("the account was disabled, or its password changed")
+
+// signIn asks the user database again, by allowed, when the session is there.
+func signIn(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, user string, allowed func() bool) error {
+	if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil {
+		return err
+	}
+	if allowed() {
+		return nil
+	}
+	if err := m.SignOut(w, r); err != nil {
+		w.Header().Del("Set-Cookie") // nobody gets the key
+	}
+	return errRefused
+}
+
+// watch closes conn soon after the session that r came with has ended. Run it
+// in a goroutine; it ends with r's handler.
+func watch(m *ticketstore.Manager, r *http.Request, conn io.Closer, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+			// Any other error: the store could not answer. Ask again.
+			if _, err := m.Resolve(r); errors.Is(err, ticketstore.ErrNotFound) {
+				conn.Close()
+				return
+			}
+		}
+	}
+}
+
+var errNotDue = errors.New("nothing to refresh, or another request does it")
+
+// refresh redeems the refresh token of r's session if its access token is due,
+// in one request at a time. redeem has to give up within 30 seconds.
+func refresh(r *http.Request, m *ticketstore.Manager, redeem func(refreshToken string) (access, next string, life time.Duration, err error)) error {
+	r = r.WithContext(context.WithoutCancel(r.Context())) // or a client that hangs up loses the new token
+	mine, now := rand.Text(), time.Now()
+	in := func(d time.Duration) string { return now.Add(d).UTC().Format(time.RFC3339) }
+	t, err := m.Renew(r, func(t *ticketstore.Ticket) error { // claim
+		p := t.Properties
+		switch {
+		case p["refreshed_by"] == mine: // it runs again
+		case p["refresh_token"] == "" || p["access_until"] > in(time.Minute) || p["claimed_until"] > in(0):
+			return errNotDue
+		default:
+			p["refreshed_by"], p["claimed_until"] = mine, in(time.Minute)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	access, next, life, err := redeem(t.Properties["refresh_token"])
+	if err != nil {
+		return err // after a minute another request tries
+	}
+	_, err = m.Renew(r, func(t *ticketstore.Ticket) error { // commit
+		p := t.Properties
+		if p["refreshed_by"] != mine {
+			return errNotDue
+		}
+		p["access_token"], p["refresh_token"] = access, next
+		p["access_until"], p["claimed_until"] = in(life), ""
+		return nil
+	})
+	return err
+}
+
+var proxies = netip.MustParsePrefix("10.0.0.0/8")
+
+// clientAddr is for Config.ClientAddr, behind proxies that append to
+// X-Forwarded-For the address that they were called from.
+func clientAddr(r *http.Request) netip.Addr {
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	addr := peer.Addr().Unmap()
+	for _, hop := range slices.Backward(hops) {
+		if !proxies.Contains(addr) {
+			break // what is before it, anybody can have written
+		}
+		addr, _ = netip.ParseAddr(strings.TrimSpace(hop))
+	}
+	return addr
+}
+
+// nameless keeps the user agent out of tickets. Put it around Wrap.
+func nameless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.Header.Del("User-Agent")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+
+// Go code in the documents is code of this file, so that it compiles. That of
+// migrating.md needs modules that are not ours.
+func TestSnippets(t *testing.T) {
+	code, err := os.ReadFile("docs_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"security.md", "operations.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(text), "```go\n")[1:]
+		for _, block := range blocks {
+			block, _, _ := strings.Cut(block, "```")
+			if !strings.Contains(string(code), block) {
+				t.Errorf("%s: docs_test.go does not have this code: %s", name, block)
+			}
+		}
+		if len(blocks) == 0 {
+			t.Errorf("%s has no code", name)
+		}
+	}
+}
+
+// Tests that the documents name are there.
+func TestNamedTests(t *testing.T) {
+	named := names(t, "*.md")
+	there := names(t, "*_test.go", "../*_test.go", "../storetest/*_test.go")
+	for name := range named {
+		if !there[name] {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if len(named) < 20 {
+		t.Errorf("found %d names of tests: this test looks at too little", len(named))
+	}
+}
+
+var testName = regexp.MustCompile(`\b(Test|Fuzz|Example)[A-Z]\w+`)
+
+func names(t *testing.T, patterns ...string) map[string]bool {
+	found := map[string]bool{}
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, files, err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range testName.FindAllString(string(data), -1) {
+				found[name] = true
+			}
+		}
+	}
+	return found
+}
+
+// site returns a Manager and its store on the Redis at addr.
+func site(t *testing.T, addr string, cfg ticketstore.Config) (*ticketstore.Manager, *ticketstore.RedisStore) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: 1, DialerRetries: 1})
+	t.Cleanup(func() { client.Close() })
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.StoreTimeout = time.Minute // of a busy machine
+	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: make([]byte, 32)}}
+	m, err := ticketstore.NewManager(store, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, store
+}
+
+func login(t *testing.T, m *ticketstore.Manager, tk *ticketstore.Ticket) *http.Cookie {
+	t.Helper()
+	w := httptest.NewRecorder()
+	if err := m.SignIn(w, request(nil), tk); err != nil {
+		t.Fatal(err)
+	}
+	return w.Result().Cookies()[0]
+}
+
+func request(c *http.Cookie) *http.Request {
+	r := httptest.NewRequest("POST", "/", nil)
+	if c != nil {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+func TestPasswordChanged(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{RotateGrace: -1})
+	other, this := login(t, m, ticketstore.NewTicket("alice")), login(t, m, ticketstore.NewTicket("alice"))
+	w := httptest.NewRecorder()
+	if err := passwordChanged(w, request(this), m, store); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*http.Cookie{other, this} {
+		if _, err := m.Resolve(request(c)); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("an old cookie: got %v, want ErrNotFound", err)
+		}
+	}
+	if _, err := m.Resolve(request(w.Result().Cookies()[0])); err != nil {
+		t.Errorf("the new cookie: %v", err)
+	}
+}
+
+func TestSignInOfADisabledAccount(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	for _, allowed := range []bool{false, true} {
+		w := httptest.NewRecorder()
+		err := signIn(w, request(nil), m, "alice", func() bool { return allowed })
+		sessions, _ := store.Sessions(t.Context(), "alice")
+		if (err == nil) != allowed || (len(sessions) == 1) != allowed {
+			t.Errorf("allowed %t: got %v and %d sessions", allowed, err, len(sessions))
+		}
+	}
+}
+
+type closer chan bool
+
+func (c closer) Close() error { close(c); return nil }
+
+func TestWatch(t *testing.T) {
+	server := miniredis.RunT(t)
+	m, store := site(t, server.Addr(), ticketstore.Config{})
+	closed := make(closer)
+	r := request(login(t, m, ticketstore.NewTicket("alice")))
+	go watch(m, r.WithContext(t.Context()), closed, time.Millisecond)
+	server.SetError("LOADING")
+	select {
+	case <-closed:
+		t.Error("an outage closed the connection")
+	case <-time.After(50 * time.Millisecond):
+	}
+	server.SetError("")
+	if _, err := store.RevokeAll(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		t.Error("the connection outlives its session")
+	}
+}
+
+// Of requests in parallel one redeems the refresh token.
+func TestRefresh(t *testing.T) {
+	m, _ := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	tk := ticketstore.NewTicket("alice")
+	tk.Properties = map[string]string{"refresh_token": "r1", "access_token": "a1"}
+	c := login(t, m, tk)
+	var redeemed, others atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			err := refresh(request(c), m, func(token string) (string, string, time.Duration, error) {
+				redeemed.Add(1)
+				time.Sleep(50 * time.Millisecond)
+				return "a2", "after " + token, time.Hour, nil
+			})
+			if errors.Is(err, errNotDue) || errors.Is(err, ticketstore.ErrConflict) {
+				others.Add(1)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	got, err := m.Resolve(request(c))
+	if err != nil || redeemed.Load() != 1 || others.Load() != 7 || got.Properties["access_token"] != "a2" || got.Properties["refresh_token"] != "after r1" {
+		t.Errorf("got %d redemptions, %d others, %v, %v", redeemed.Load(), others.Load(), got, err)
+	}
+}
+
+func TestClientAddrBehindProxies(t *testing.T) {
+	for _, test := range []struct{ peer, forwarded, want string }{
+		{"203.0.113.9:1", "198.51.100.1", "203.0.113.9"}, // no proxy of ours
+		{"10.0.0.1:1", "203.0.113.9", "203.0.113.9"},
+		{"10.0.0.1:1", "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"},
+		{"10.0.0.1:1", "", "invalid IP"},
+		{"10.0.0.1:1", "203.0.113.9, nonsense", "invalid IP"},
+		{"@", "203.0.113.9", "invalid IP"},
+	} {
+		r := request(nil)
+		r.RemoteAddr = test.peer
+		r.Header.Set("X-Forwarded-For", test.forwarded)
+		if got := clientAddr(r).String(); got != test.want {
+			t.Errorf("%s, %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
+		}
+	}
+}
+
+func TestNothingRecorded(t *testing.T) {
+	nowhere := func(*http.Request) netip.Addr { return netip.Addr{} }
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{ClientAddr: nowhere, RenewAfter: 1})
+	serve := func(c *http.Cookie, h http.HandlerFunc) *http.Response {
+		w, r := httptest.NewRecorder(), request(c)
+		r.Header.Set("User-Agent", "x")
+		nameless(m.Wrap(h)).ServeHTTP(w, r)
+		return w.Result()
+	}
+	res := serve(nil, func(w http.ResponseWriter, r *http.Request) {
+		if err := m.SignIn(w, r, ticketstore.NewTicket("alice")); err != nil {
+			t.Error(err)
+		}
+	})
+	time.Sleep(2 * time.Millisecond) // renewed
+	serve(res.Cookies()[0], func(http.ResponseWriter, *http.Request) {})
+	sessions, err := store.Sessions(t.Context(), "alice")
+	if err != nil || len(sessions) != 1 || sessions[0].Device != (ticketstore.Device{}) || sessions[0].SeenFrom != (ticketstore.Device{}) {
+		t.Errorf("got %+v, %v, want no device", sessions, err)
+	}
+	if sessions[0].IssuedAt.Equal(sessions[0].SignedInAt) {
+		t.Error("it was not renewed: the test shows nothing")
+	}
+}
+
+// OWASP ASVS 5.0, 14.2.1: a key anywhere but in the cookie is no key.
+func TestKeyOnlyInCookies(t *testing.T) {
+	m, _ := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	c := login(t, m, ticketstore.NewTicket("alice"))
+	r := httptest.NewRequest("POST", "/?"+c.Name+"="+c.Value, strings.NewReader(c.Name+"="+c.Value))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer "+c.Value)
+	if _, err := m.Resolve(r); !errors.Is(err, ticketstore.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+// A full Redis refuses sign-ins and changes; it still reads, and ends sessions.
+func TestFullRedis(t *testing.T) {
+	server := redistest.Start(t)
+	m, store := site(t, server.Addr, ticketstore.Config{})
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer admin.Close()
+	var cookies []*http.Cookie
+	for range 3 {
+		cookies = append(cookies, login(t, m, ticketstore.NewTicket("alice")))
+	}
+	if err := admin.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Resolve(request(cookies[0])); err != nil {
+		t.Errorf("Resolve: %v", err)
+	}
+	w := httptest.NewRecorder()
+	if err := m.SignIn(w, request(nil), ticketstore.NewTicket("bob")); err == nil || len(w.Result().Cookies()) > 0 {
+		t.Errorf("SignIn: got %v, want an error and no cookie", err)
+	}
+	_, err := m.Renew(request(cookies[0]), func(t *ticketstore.Ticket) error { t.Scheme = "x"; return nil })
+	if err == nil || errors.Is(err, ticketstore.ErrNotFound) {
+		t.Errorf("Renew: got %v, want an error of its own", err)
+	}
+	if err := m.SignOut(httptest.NewRecorder(), request(cookies[0])); err != nil {
+		t.Errorf("SignOut: %v", err)
+	}
+	if n, err := store.RevokeAll(t.Context(), "alice"); n != 2 || err != nil {
+		t.Errorf("RevokeAll: got %d, %v, want 2", n, err)
+	}
+	for i, c := range cookies {
+		if _, err := m.Resolve(request(c)); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("session %d: got %v, want ErrNotFound", i, err)
+		}
+	}
+}
+
+// Nobody notices SCRIPT FLUSH: a script that is not there is sent again.
+func TestScriptFlush(t *testing.T) {
+	server := redistest.Start(t)
+	m, store := site(t, server.Addr, ticketstore.Config{})
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer admin.Close()
+	for i := range 2 {
+		c := login(t, m, ticketstore.NewTicket("alice"))
+		if _, err := m.Rotate(httptest.NewRecorder(), request(c), nil); err != nil {
+			t.Errorf("Rotate: %v", err)
+		}
+		if n, err := store.RevokeAll(t.Context(), "alice"); n != 1 || err != nil {
+			t.Errorf("RevokeAll: got %d, %v, want 1", n, err)
+		}
+		if err := admin.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
+	}
+}
