@@ -181,7 +181,7 @@ func TestInvariant02NoLostUpdateUnderLoad(t *testing.T) {
 }
 
 // 3. An outage is not a sign-out: here of a real Redis that hangs, then goes.
-// See TestOutage for one that answers with errors.
+// See TestInvariant03OutageAnsweredWithErrors for one that answers with errors.
 func TestInvariant03OutageIsNotASignOut(t *testing.T) {
 	server := redistest.Start(t)
 	b := (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t)
@@ -486,27 +486,28 @@ func TestInvariant08NobodyTouchesAnothers(t *testing.T) {
 // 9. Bad input costs little. See TestCommandsPerRequest for Redis, and the
 // fuzz targets for what decodes.
 func TestInvariant09BadInputCostsLittle(t *testing.T) {
-	b := miniBackend(t)
-	count := &counter{n: map[string]int{}}
-	b.client.AddHook(count)
-	s := newSite(t, b, Config{})
-	big := strings.Repeat("A", 1<<20)
-	many := s.request(t, "GET", "/")
-	for range 2000 {
-		many.AddCookie(&http.Cookie{Name: "__Host-session", Value: strings.Repeat("A", 176)})
-	}
-	for name, r := range map[string]*http.Request{
-		"a megabyte":   s.request(t, "GET", "/", &http.Cookie{Name: "__Host-session", Value: big}),
-		"2000 cookies": many,
-		"binary":       s.request(t, "GET", "/", &http.Cookie{Name: "__Host-session", Value: "\x00\xff;\r\n"}),
-	} {
-		if got := body(s.serve(r)); got != "-" {
-			t.Errorf("%s: got %q, want nobody", name, got)
+	eachBackend(t, func(t *testing.T, b *backend) {
+		count := &counter{n: map[string]int{}}
+		b.client.AddHook(count)
+		s := newSite(t, b, Config{})
+		big := strings.Repeat("A", 1<<20)
+		many := s.request(t, "GET", "/")
+		for range 2000 {
+			many.AddCookie(&http.Cookie{Name: "__Host-session", Value: strings.Repeat("A", 176)})
 		}
-	}
-	if got := count.take(); got != "" {
-		t.Errorf("forged cookies reached Redis: %s", got)
-	}
+		for name, r := range map[string]*http.Request{
+			"a megabyte":   s.request(t, "GET", "/", &http.Cookie{Name: "__Host-session", Value: big}),
+			"2000 cookies": many,
+			"binary":       s.request(t, "GET", "/", &http.Cookie{Name: "__Host-session", Value: "\x00\xff;\r\n"}),
+		} {
+			if got := body(s.serve(r)); got != "-" {
+				t.Errorf("%s: got %q, want nobody", name, got)
+			}
+		}
+		if got := count.take(); got != "" {
+			t.Errorf("forged cookies reached Redis: %s", got)
+		}
+	})
 }
 
 // 10. No sequence of renewals outlives EndsAt, nor SignedInAt + lifetime.

@@ -343,7 +343,7 @@ func TestTwoManagers(t *testing.T) {
 
 // An outage is not a sign-out: 503 with Retry-After, the cookie stays, and
 // anonymous requests go on.
-func TestOutage(t *testing.T) {
+func TestInvariant03OutageAnsweredWithErrors(t *testing.T) {
 	b := miniBackend(t)
 	s := newSite(t, b, Config{})
 	c := s.login(t, "alice")

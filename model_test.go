@@ -48,8 +48,8 @@ func TestModel(t *testing.T) {
 		"Retrieve: current key", "Retrieve: rotated key", "Retrieve: not found", "Session: ok", "Session: not found", "Sessions: ok",
 		"expired", "expired while others stay",
 	} {
-		if seen[outcome] < 5 {
-			t.Errorf("%q came %d times: the test looks at too little", outcome, seen[outcome])
+		if seen[outcome] == 0 {
+			t.Errorf("%q never came: the test looks at too little", outcome)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func TestModel(t *testing.T) {
 // is off at any moment.
 func TestInvariant05CountsUnderWrites(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		const writers, users, rounds = 4, 8, 25
+		const writers, users, counts = 4, 8, 40
 		stores := []*RedisStore{b.store(t, RedisConfig{MaxSessions: 1}), b.another(t).store(t, RedisConfig{MaxSessions: 1})}
 		tickets := make([]*Ticket, writers*users)
 		keys := make([]Key, len(tickets))
@@ -67,10 +67,12 @@ func TestInvariant05CountsUnderWrites(t *testing.T) {
 			keys[i] = mustStore(t, b, stores[0], tickets[i])
 		}
 		var wg sync.WaitGroup
+		var enough atomic.Bool
+		var writes atomic.Int64
 		for w := range writers {
 			s := stores[w%2]
 			wg.Go(func() {
-				for i := range rounds * users {
+				for i := 0; !enough.Load(); i++ {
 					n := w*users + i%users
 					tk := tickets[n]
 					var err error
@@ -89,24 +91,21 @@ func TestInvariant05CountsUnderWrites(t *testing.T) {
 						t.Error(err)
 						return
 					}
+					writes.Add(1)
 				}
 			})
 		}
-		done := make(chan struct{})
-		go func() { wg.Wait(); close(done) }()
-		counts := 0
-		for under := true; under; counts++ {
-			select {
-			case <-done:
-				under = false
-			default:
-			}
-			if c, err := stores[counts%2].Count(b.ctx(t)); err != nil || c != (Counts{int64(len(tickets)), int64(len(tickets))}) {
-				t.Fatalf("count %d: got %+v, %v, want %d and %[4]d", counts, c, err, len(tickets))
+		want := Counts{Subjects: int64(len(tickets)), Sessions: int64(len(tickets))}
+		for i := range counts {
+			if c, err := stores[i%2].Count(b.ctx(t)); err != nil || c != want {
+				t.Errorf("count %d: got %+v, %v, want %+v", i, c, err, want)
+				break
 			}
 		}
-		if counts < 5 {
-			t.Errorf("got %d counts during the writes: the test looks at too little", counts)
+		enough.Store(true)
+		wg.Wait()
+		if n := writes.Load(); n < counts {
+			t.Errorf("got %d writes during %d counts: the test looks at too little", n, counts)
 		}
 	})
 }
