@@ -22,8 +22,9 @@ const maxSessionPage = 1000
 //
 // It is the operator's. A session that is renewed meanwhile may come again; one
 // that lives throughout is not missed, unless its expiry is made earlier
-// meanwhile. A page may be short where records have been deleted by hand. Of a
-// session that cannot be read at all, the Subject is empty.
+// meanwhile. A page may be short where records have been deleted by hand, and
+// the last one empty. Of a session that cannot be read at all, the Subject is
+// empty.
 func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) (sessions []Session, next string, err error) {
 	at, err := parseCursor(cursor)
 	if err != nil {

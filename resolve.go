@@ -146,7 +146,9 @@ func (m *Manager) use(r *http.Request, res *resolution) {
 	now := m.now(ctx)
 	next := t.Clone()
 	next.IssuedAt = now
-	next.SeenFrom = m.device(r)
+	if next.SeenFrom = m.device(r); next.SeenFrom == next.Device {
+		next.SeenFrom = Device{} // a user agent is a good part of a ticket
+	}
 	next.ExpiresAt = m.expiry(next)
 	switch err := m.renew(ctx, res.key, next); {
 	case err == nil:

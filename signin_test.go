@@ -46,6 +46,11 @@ func TestIdleTimeoutAndRenewal(t *testing.T) {
 		if got.SeenFrom.UserAgent != "second" || got.SeenFrom.Addr.String() != "192.0.2.77" || got.Device != start.Device {
 			t.Errorf("got seen from %v, device %v", got.SeenFrom, got.Device)
 		}
+		b.advance(6 * time.Minute)
+		s.who(t, c)
+		if got := s.ticket(t, c); got.SeenFrom != (Device{}) || got.Device != start.Device {
+			t.Errorf("back on the first device: got seen from %v, device %v", got.SeenFrom, got.Device)
+		}
 		b.advance(20*time.Minute - 2*time.Second)
 		if got := s.who(t, c); got != "alice" {
 			t.Errorf("just before the idle timeout: got %q, want alice", got)

@@ -50,8 +50,8 @@ type Ticket struct {
 	// Device is where the user signed in.
 	Device Device `json:"device,omitzero"`
 
-	// SeenFrom is where the last renewal by activity came from; zero before
-	// the first.
+	// SeenFrom is where the last renewal by activity came from; zero if that
+	// is Device, and before the first.
 	SeenFrom Device `json:"seenFrom,omitzero"`
 
 	// SignedInAt is when the user signed in.

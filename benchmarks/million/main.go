@@ -1,0 +1,195 @@
+// Command million measures a RedisStore that is full: how long it takes to find
+// one session, a user's, a page of everybody's and their number, and how much
+// memory a session takes.
+//
+//	go run ./million
+//
+// It starts a redis-server of its own, which ends with it, and needs 2 GB of
+// memory. It first checks that the store answers correctly, and ends with
+// status 1 if not; how long that took never fails it. docs/benchmarks.md has
+// figures.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "million:", err)
+		os.Exit(1)
+	}
+}
+
+// A bench is one run of the tool.
+type bench struct {
+	sessions, subjects, samples, workers int
+	addr, prefix                         string
+	progress                             io.Writer
+
+	client *redis.Client
+	store  *ticketstore.RedisStore
+	rand   *rand.Rand
+
+	people  []person
+	stored  []session // by person, newest first
+	cursors []string  // of all pages
+	perEach int       // bytes that a session takes
+	rows    [3][]row  // of calls, totals, weights
+}
+
+// run does what args say, writes the table to stdout and progress to stderr.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	b := &bench{progress: stderr, rand: rand.New(rand.NewPCG(1, 1))}
+	f := flag.NewFlagSet("million", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&b.sessions, "sessions", 1_000_000, "how many sessions to store")
+	f.IntVar(&b.subjects, "subjects", 300_000, "of how many users: 1 to 10 each, one has 1,000")
+	f.IntVar(&b.samples, "samples", 2_000, "how many calls to time of each kind; a tenth of it for Count")
+	f.IntVar(&b.workers, "workers", 32, "how many clients store at once")
+	f.StringVar(&b.addr, "redis", "", "host:port of a Redis to fill instead; what is stored there expires within a day")
+	f.StringVar(&b.prefix, "prefix", "", "prefix of the keys; needed if that Redis is not empty")
+	timeout := f.Duration("timeout", 20*time.Minute, "when to give up")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	few, many := capped+b.subjects-1, capped+perPerson*(b.subjects-1)
+	if f.NArg() > 0 || b.subjects < 2 || b.samples < 10 || b.workers < 1 || b.sessions < few || b.sessions > many {
+		return fmt.Errorf("want no arguments, 2 subjects, 10 samples, 1 worker and, for %d subjects, %d to %d sessions", b.subjects, few, many)
+	}
+	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	defer cancel()
+
+	if b.addr == "" {
+		addr, stop, err := startRedis(ctx)
+		defer stop()
+		if err != nil {
+			return err
+		}
+		b.addr = addr
+	}
+	b.client = newClient(b.addr, 1)
+	defer b.client.Close()
+	if err := checkEmpty(ctx, b.client, b.prefix); err != nil {
+		return err
+	}
+	b.prefix = cmp.Or(b.prefix, "AuthSessionStore-") // RedisConfig's own default
+	if b.store, err = ticketstore.NewRedisStore(b.client, ticketstore.RedisConfig{Prefix: b.prefix}); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{b.fill, b.verify, b.measure, b.weigh} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	server, err := b.client.InfoMap(ctx, "server").Result()
+	if err != nil {
+		return err
+	}
+	b.print(stdout, server["Server"]["redis_version"], args)
+	return nil
+}
+
+// newClient sets what the README says.
+func newClient(addr string, pool int) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: pool, ContextTimeoutEnabled: true})
+}
+
+// checkEmpty refuses a Redis with keys, but for those with another prefix.
+func checkEmpty(ctx context.Context, c *redis.Client, prefix string) error {
+	n, err := c.DBSize(ctx).Result()
+	if err != nil || n == 0 {
+		return err
+	}
+	if prefix == "" {
+		return fmt.Errorf("that Redis has %d keys; give a -prefix that is not among them, or an empty one", n)
+	}
+	match := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(prefix) + "*"
+	keys := c.Scan(ctx, 0, match, 10_000).Iterator()
+	if keys.Next(ctx) {
+		return fmt.Errorf("that Redis has keys that begin with %q", prefix)
+	}
+	return keys.Err()
+}
+
+const (
+	calls = iota
+	totals
+	weights
+)
+
+// A row is a line of the table.
+type row struct {
+	what, samples, median, p99, cpu, required string
+}
+
+func (b *bench) add(kind int, r row) {
+	b.rows[kind] = append(b.rows[kind], r)
+	fmt.Fprintln(b.progress, r.what, r.median, r.p99, r.cpu)
+}
+
+// required says whether what was measured meets the requirement on it.
+func required[T int | time.Duration](got, limit T, text string) string {
+	switch {
+	case text == "":
+		return ""
+	case got > limit:
+		return text + ": **not met**"
+	default:
+		return text + ": met"
+	}
+}
+
+func (b *bench) print(w io.Writer, version string, args []string) {
+	fmt.Fprintf(w, "`%s`, %s\n\n", strings.Join(append([]string{"go run ./million"}, args...), " "), time.Now().Format(time.DateOnly))
+	fmt.Fprintf(w, "%s, %d cores; %s %s/%s; Redis %s, over loopback; load averages at the end %s\n\n",
+		proc("cpuinfo", `model name\s*: (.*)`), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, version, proc("loadavg", `^\S+ \S+ \S+`))
+	fmt.Fprintf(w, "| %s sessions of %s users | samples | median | p99 | CPU | required |\n|---|--:|--:|--:|--:|---|\n", group(b.sessions), group(b.subjects))
+	for _, r := range slices.Concat(b.rows[:]...) {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", r.what, r.samples, r.median, r.p99, r.cpu, r.required)
+	}
+}
+
+// proc returns what matches in a file of Linux, or its last group.
+func proc(file, pattern string) string {
+	text, _ := os.ReadFile("/proc/" + file)
+	found := regexp.MustCompile(pattern).FindStringSubmatch(string(text))
+	if found == nil {
+		return "unknown"
+	}
+	return found[len(found)-1]
+}
+
+// group writes n as 1,000,000.
+func group(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
