@@ -143,12 +143,12 @@ type cutting struct {
 func cuttingBackend(t testing.TB, maxRetries int) *cutting {
 	server := redistest.Start(t)
 	c := &cutting{
-		direct: (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t),
+		direct: patient(t, &backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}),
 		proxy:  startProxy(t, server.Addr),
 	}
-	opt := redisOptions(c.proxy.addr)
-	opt.MaxRetries = maxRetries
 	b := *c.direct
+	opt := patientOptions(c.proxy.addr)
+	opt.MaxRetries = maxRetries
 	b.client = redis.NewClient(opt)
 	t.Cleanup(func() { b.client.Close() })
 	c.backend = &b
@@ -541,7 +541,7 @@ func TestProxyRepetitionAfterRevoke(t *testing.T) {
 // session; one that fails sets none.
 func TestProxySignIn(t *testing.T) {
 	c := cuttingBackend(t, 1)
-	s := newSite(t, c.backend, Config{})
+	s := newSite(t, c.backend, Config{StoreTimeout: patience})
 	var cookie *http.Cookie
 	c.wantScripts(t, 2, 0, 1, func() { cookie = s.login(t, "alice") })
 	if got := s.who(t, cookie); got != "alice" {
@@ -586,7 +586,7 @@ func TestProxySignIn(t *testing.T) {
 // A change whose reply is lost takes effect, once or once more.
 func TestProxyManagerRenew(t *testing.T) {
 	c := cuttingBackend(t, 1)
-	s := newSite(t, c.backend, Config{})
+	s := newSite(t, c.backend, Config{StoreTimeout: patience})
 	cookie := s.login(t, "alice")
 	runs := 0
 	change := func(tk *Ticket) error {
