@@ -129,47 +129,68 @@ func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
 	if err := t.validate(); err != nil {
 		return "", err
 	}
+	for attempt := 0; ; attempt++ {
+		key, lost, err := s.tryStore(ctx, t)
+		if !lost || attempt == 1 {
+			return key, err
+		}
+	}
+}
+
+// tryStore stores t under an ID of its own, which is written at most once: by
+// a repetition a session would come back that has been revoked meanwhile. If
+// the reply is lost, the record tells; lost is set if it is not there, for
+// whatever reason, and another ID may be tried.
+func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost bool, err error) {
 	k, err := newRedisKey(t.Subject)
 	if err != nil {
-		return "", fmt.Errorf("ticketstore: store: %w", err)
+		return "", false, fmt.Errorf("ticketstore: store: %w", err)
 	}
 	c := *t
 	c.ID = k.id.String()
 	data, err := s.serialize(ctx, &c)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	e := envelope{revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
-	record := s.recordKey(k.partition, c.ID)
+	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
 	replaced, replacedRecord := "", record
 	if isSessionID(t.ID) {
 		replaced, replacedRecord = t.ID, s.recordKey(k.partition, t.ID)
 	}
 	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
 	keys = append(keys, replacedRecord)
-	args := []any{c.ID, t.Subject, e.String() + string(data), t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
+	args := []any{c.ID, t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between.
 	for range 100 {
-		reply, err := storeScript.Run(ctx, s.client, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
+		reply, err := runOnce(ctx, s.client, storeScript, commonLua+storeLua, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
 		if err != nil {
-			return "", fmt.Errorf("ticketstore: store: %w", err)
+			var refused redis.Error
+			if errors.As(err, &refused) || ctx.Err() != nil {
+				return "", false, fmt.Errorf("ticketstore: store: %w", err)
+			}
+			have, getErr := s.client.Get(ctx, record).Result()
+			if have != value {
+				return "", errors.Is(getErr, redis.Nil), fmt.Errorf("ticketstore: store: %w", err)
+			}
+			reply = []string{"OK"}
 		}
 		switch reply[0] {
 		case "OK":
 			t.ID, t.Revision = c.ID, e.revision
-			return k.key(), nil
+			return k.key(), false, nil
 		case "PAST":
-			return "", invalid("ExpiresAt is past by the clock of Redis")
+			return "", false, invalid("ExpiresAt is past by the clock of Redis")
 		case "FULL":
-			return "", ErrTooManySessions
+			return "", false, ErrTooManySessions
 		case "MORE":
 			more = reply[1:]
 		default:
-			return "", fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
+			return "", false, fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
 		}
 	}
-	return "", errors.New("ticketstore: store: too many sign-ins of one subject at once")
+	return "", false, errors.New("ticketstore: store: too many sign-ins of one subject at once")
 }
 
 // Renew implements [TicketStore].

@@ -1,6 +1,7 @@
 package ticketstore
 
 import (
+	"context"
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
@@ -28,3 +29,23 @@ var (
 	revokeScript = redis.NewScript(commonLua + revokeLua)
 	pruneScript  = redis.NewScript(commonLua + pruneLua)
 )
+
+// runOnce runs a script that go-redis must not repeat when the reply is lost.
+func runOnce(ctx context.Context, client redis.UniversalClient, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {
+	run := func(command, script string) *redis.Cmd {
+		all := appendStrings([]any{command, script, len(keys)}, keys)
+		cmd := onceCmd{redis.NewCmd(ctx, append(all, args...)...)}
+		_ = client.Process(ctx, cmd) // the error is cmd's, too
+		return cmd.Cmd
+	}
+	cmd := run("evalsha", script.Hash())
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = run("eval", source)
+	}
+	return cmd
+}
+
+type onceCmd struct{ *redis.Cmd }
+
+// NoRetry implements [redis.Cmder].
+func (onceCmd) NoRetry() bool { return true }

@@ -5,14 +5,13 @@
 --      7 ID of the replaced session ('' if none), 8.. IDs of sessions that may have to go
 -- reply {'OK'}, {'PAST'}: expired already, {'FULL'}: refused, {'TAKEN'}: the ID is in use,
 --       {'MORE', ids ...}: call again with these declared as well
+-- It must not be repeated: it could not tell an ID that is new from one that has ended.
 -- It reads first, and its first write is one that Redis refuses when it is out of memory.
 local record, index, sessions, subjects = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, subject, expiry, cap = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
 local t = now()
 if tonumber(expiry) <= t then return {'PAST'} end
-local have = read(record)
-if have == ARGV[3] then return {'OK'} end -- a repeated command whose reply was lost
-if have then return {'TAKEN'} end
+if redis.call('EXISTS', record) == 1 then return {'TAKEN'} end
 
 local replaced = ARGV[7]
 if replaced ~= '' and not owned(KEYS[5], index, replaced, subject, t) then replaced = '' end
