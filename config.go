@@ -148,6 +148,8 @@ func (c *Config) validate(given Config) error {
 	switch {
 	case given.Codec == nil && len(given.CookieKeys) == 0:
 		add("CookieKeys", "at least one is required (openssl rand -base64 32)")
+	case given.Codec != nil && isNil(given.Codec):
+		add("Codec", "it is a nil pointer")
 	case given.Codec != nil && len(given.CookieKeys) > 0:
 		add("Codec", "it takes the place of CookieKeys; set one of them")
 	}

@@ -65,6 +65,7 @@ func TestNewManagerBadInput(t *testing.T) {
 		"block of 15":           {store, Config{CookieKeys: []CookieKey{{Hash: newKey(), Block: make([]byte, 15)}}}, []string{"CookieKeys[0].Block", "15"}},
 		"one Hash twice":        {store, Config{CookieKeys: []CookieKey{{Hash: testKeys[0].Hash, Block: newKey()}, testKeys[0]}}, []string{"CookieKeys[1].Hash", "new Hash"}},
 		"keys and codec":        {store, Config{CookieKeys: testKeys, Codec: newSecureCodec(testKeys)}, []string{"Codec"}},
+		"nil codec":             {store, Config{Codec: (*stubCodec)(nil)}, []string{"Codec"}},
 		"negative lifetime":     {store, Config{CookieKeys: testKeys, Lifetime: -1}, []string{"Lifetime"}},
 		"negative persistent":   {store, Config{CookieKeys: testKeys, PersistentLifetime: -1}, []string{"PersistentLifetime"}},
 		"negative RenewAfter":   {store, Config{CookieKeys: testKeys, RenewAfter: -1}, []string{"RenewAfter"}},

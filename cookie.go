@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -25,6 +27,20 @@ type CookieKey struct {
 	Hash  []byte // at least 32 bytes, for HMAC-SHA256
 	Block []byte // none, or 16, 24 or 32 bytes, for AES
 }
+
+var (
+	_ fmt.Formatter  = CookieKey{}
+	_ slog.LogValuer = CookieKey{}
+)
+
+// Format implements [fmt.Formatter]. It does not reveal the key.
+func (CookieKey) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// LogValue implements [slog.LogValuer]. It does not reveal the key.
+func (CookieKey) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText implements [encoding.TextMarshaler]. It does not reveal the key.
+func (CookieKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // A CookieCodec turns keys into cookie values and back. It decides whether a
 // cookie is ours; the store, whether its key is alive.

@@ -19,7 +19,7 @@
 //		if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil { ... }
 //		http.Redirect(w, r, m.ReturnURL(r), http.StatusSeeOther)
 //	})
-//	http.ListenAndServe(addr, m.Wrap(mux))
+//	http.ListenAndServe(addr, http.NewCrossOriginProtection().Handler(m.Wrap(mux)))
 //
 // In a handler:
 //

@@ -66,6 +66,15 @@ func (c *testClock) advance(d time.Duration) {
 	}
 }
 
+// moment is how close to a deadline a test can go: a real clock goes on, and
+// the machine may be slow.
+func (b *backend) moment() time.Duration {
+	if b.mini != nil {
+		return time.Millisecond
+	}
+	return 5 * time.Second
+}
+
 func (b *backend) context(ctx context.Context) context.Context {
 	return clock.NewContext(ctx, b.now)
 }

@@ -529,11 +529,11 @@ func TestInvariant10AbsoluteDeadlineSurvivesRenewals(t *testing.T) {
 					t.Fatalf("%s: got %+v", page, tk)
 				}
 			}
-			b.advance(2*time.Hour - b.now().Sub(start) - 100*time.Millisecond)
+			b.advance(2*time.Hour - b.now().Sub(start) - b.moment())
 			if got := s.who(t, c); got != "alice" {
 				t.Errorf("%s: just before the end: got %q, want alice", page, got)
 			}
-			b.advance(100 * time.Millisecond)
+			b.advance(b.moment())
 			if got := s.who(t, c); got != "-" {
 				t.Errorf("%s: at the end: got %q, want nobody", page, got)
 			}
@@ -555,11 +555,11 @@ func TestIdleDeadlineServerSide(t *testing.T) {
 		if err := b.client.Persist(t.Context(), at).Err(); err != nil {
 			t.Fatal(err)
 		}
-		b.advance(10*time.Minute - 100*time.Millisecond)
+		b.advance(10*time.Minute - b.moment())
 		if _, err := s.manager.Resolve(s.request(t, "GET", "/", c)); err != nil {
 			t.Errorf("just before: %v", err)
 		}
-		b.advance(100 * time.Millisecond)
+		b.advance(b.moment())
 		if _, err := s.manager.Resolve(s.request(t, "GET", "/", c)); !errors.Is(err, ErrNotFound) {
 			t.Errorf("at the idle timeout: got %v, want ErrNotFound", err)
 		}

@@ -105,6 +105,10 @@ func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticke
 // attach returns r with its ticket in its context. If the store could not
 // answer, it has answered r and returns false.
 func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request, bool) {
+	if m.store == nil {
+		m.fail(w, r, errZeroManager)
+		return nil, false
+	}
 	outer, _ := r.Context().Value(contextKey{}).(*attachment)
 	a := outer.of(m)
 	if a != nil && a == outer {
@@ -191,8 +195,9 @@ func FromContext(ctx context.Context) (t *Ticket, ok bool) {
 
 // NewContext returns a copy of ctx in which every Manager finds t: for tests
 // of handlers, and for users whom the program knows by other means, as while it
-// moves from another session library. There is no session behind t, so that
-// Renew returns ErrNotFound.
+// moves from another session library. There is no session behind t: Renew
+// returns ErrNotFound, and Sessions and RevokeAll act on those that t.Subject
+// has in the store. RequireRecent goes by t.SignedInAt: set it.
 func NewContext(ctx context.Context, t *Ticket) context.Context {
 	return context.WithValue(ctx, contextKey{}, &attachment{resolution: &resolution{ticket: t}})
 }

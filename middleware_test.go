@@ -250,22 +250,32 @@ func TestRequireRecent(t *testing.T) {
 }
 
 func TestZeroManagerFailsClosed(t *testing.T) {
+	for name, r := range map[string]*http.Request{
+		"plain":      httptest.NewRequest("GET", "/", nil),
+		"NewContext": httptest.NewRequest("GET", "/", nil).WithContext(NewContext(t.Context(), NewTicket("alice"))),
+	} {
+		t.Run(name, func(t *testing.T) { testZeroManager(t, r) })
+	}
+}
+
+func testZeroManager(t *testing.T, r *http.Request) {
 	ran := false
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })
 	var m Manager
 	for name, h := range map[string]http.Handler{"Wrap": m.Wrap(next), "Require": m.Require(next)} {
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		h.ServeHTTP(w, r)
 		if ran || w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%s: got %d, ran %v, want 503", name, w.Code, ran)
 		}
 	}
-	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	w := httptest.NewRecorder()
+	_, _, sessionsErr := m.Sessions(r)
 	_, resolveErr := m.Resolve(r)
 	_, renewErr := m.Renew(r, func(*Ticket) error { return nil })
 	_, rotateErr := m.Rotate(w, r, nil)
 	for name, err := range map[string]error{
-		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
+		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Sessions": sessionsErr, "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
 	} {
 		if !errors.Is(err, errZeroManager) {
 			t.Errorf("%s: got %v, want %v", name, err, errZeroManager)

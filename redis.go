@@ -91,6 +91,9 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if err := checkClient(client); err != nil {
 		errs = append(errs, err)
 	}
+	if cfg.Serializer != nil && isNil(cfg.Serializer) {
+		errs = append(errs, problem("Serializer", "it is a nil pointer"))
+	}
 	if strings.ContainsAny(cfg.Prefix, "{}") {
 		errs = append(errs, problem("Prefix", "%q: braces would move its keys to another slot", cfg.Prefix))
 	}

@@ -30,6 +30,9 @@ func TestKeyIsRedacted(t *testing.T) {
 	var logs syncBuffer
 	slog.New(slog.NewTextHandler(&logs, nil)).Info("m", "key", key, "h", h)
 	slog.New(slog.NewJSONHandler(&logs, nil)).Info("m", "key", key, "h", h)
+	cookieKey := CookieKey{Hash: []byte(secret), Block: []byte(secret)}
+	out = append(out, fmt.Sprintf("%v %+v %#v %s", cookieKey, []CookieKey{cookieKey}, Config{CookieKeys: []CookieKey{cookieKey}}.CookieKeys, cookieKey))
+	slog.New(slog.NewJSONHandler(&logs, nil)).Info("m", "key", cookieKey, "keys", []CookieKey{cookieKey})
 	out = append(out, string(b), logs.String(), fmt.Errorf("%v", key).Error())
 	for _, s := range out {
 		if strings.Contains(s, secret) || strings.Contains(s, fmt.Sprintf("%x", secret)) || !strings.Contains(s, redacted) {

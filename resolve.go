@@ -34,6 +34,9 @@ type presented struct {
 // too if that is because its ticket cannot be read. Any other error means that
 // the store could not answer.
 func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
+	if m.store == nil {
+		return nil, errZeroManager
+	}
 	if a, _ := r.Context().Value(contextKey{}).(*attachment); a != nil && a.manager == nil && a.ticket != nil {
 		return a.ticket, nil
 	}

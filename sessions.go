@@ -31,7 +31,8 @@ func (m *Manager) Revoke(r *http.Request, id string) error {
 }
 
 // RevokeOthers ends all sessions of r's user but the one that r belongs to, and
-// returns how many there were. After a change of password, Rotate this one too.
+// returns how many there were. After a change of password, Rotate this one too,
+// but after RevokeOthers: r knows the key that it came with, and no other.
 func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
 	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
 		revoked, err = index.RevokeOthers(ctx, t.Subject, t.ID)
@@ -56,8 +57,11 @@ func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int
 // withIndex calls f with the ticket that r has now, whatever it arrived with.
 // What f ends it ends to the last, even if the client hangs up.
 func (m *Manager) withIndex(r *http.Request, f func(context.Context, SessionIndex, *Ticket) error) error {
+	if m.store == nil {
+		return errZeroManager
+	}
 	index, ok := m.store.(SessionIndex)
-	if !ok && m.store != nil {
+	if !ok {
 		return fmt.Errorf("ticketstore: %T is no SessionIndex: %w", m.store, errors.ErrUnsupported)
 	}
 	t, err := m.Resolve(r)

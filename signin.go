@@ -10,8 +10,8 @@ import (
 )
 
 // SignIn starts a session for t.Subject and sets its cookie on w. The key is
-// always new, and every session whose key r presents ends: a key planted
-// before sign-in is worthless after it. Signing in again is also how a user
+// always new, and every session whose key r presents, of at most four, ends: a
+// key planted before sign-in is worthless after it. Signing in again is also how a user
 // re-authenticates.
 //
 // It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
@@ -69,7 +69,8 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	return nil
 }
 
-// SignOut ends every session whose key r presents, and deletes the cookie. If
+// SignOut ends every session whose key r presents, of at most four, and deletes
+// the cookie. If
 // it returns an error, the store could not answer and the cookie is still
 // there: answer 503, so that the user tries again.
 //
@@ -106,6 +107,9 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 // request, and ErrConflict if the key has been rotated away or others kept
 // changing the ticket.
 func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, error) {
+	if m.store == nil {
+		return nil, errZeroManager
+	}
 	var res *resolution
 	if a, _ := r.Context().Value(contextKey{}).(*attachment); a.of(m) != nil {
 		res = a.of(m).resolution
@@ -129,8 +133,11 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 // It returns [errors.ErrUnsupported] if the store is no [KeyRotator]. Call it
 // before writing to w.
 func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ticket) error) (*Ticket, error) {
+	if m.store == nil {
+		return nil, errZeroManager
+	}
 	rotator, ok := m.store.(KeyRotator)
-	if !ok && m.store != nil {
+	if !ok {
 		return nil, fmt.Errorf("ticketstore: rotate: %T is no KeyRotator: %w", m.store, errors.ErrUnsupported)
 	}
 	keys, err := m.keys(r, append(cookiesSet(w), r.Cookies()...))
@@ -140,9 +147,6 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	res, err := m.read(r, keys)
 	if err != nil {
 		return nil, err
-	}
-	if change == nil {
-		change = func(*Ticket) error { return nil }
 	}
 	var key Key
 	t, err := m.update(r, res.key, change, func(t *Ticket) (err error) {
@@ -175,8 +179,10 @@ func (m *Manager) update(r *http.Request, key Key, change, write func(*Ticket) e
 			return nil, fmt.Errorf("%w: session %s: its key has been rotated away", ErrConflict, t.ID)
 		}
 		next := t.Clone()
-		if err := change(next); err != nil {
-			return nil, err
+		if change != nil {
+			if err := change(next); err != nil {
+				return nil, err
+			}
 		}
 		if err := checkChange(t, next); err != nil {
 			return nil, err

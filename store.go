@@ -139,7 +139,8 @@ type Counts struct {
 // REDACTED; convert it to string where the key itself is meant.
 //
 // Not redacted are a Key in an unexported field of a struct printed with %+v,
-// and the keys of a map in JSON: keep none in what may be logged.
+// the keys of a map in JSON, and the argument of a panic: keep none in what may
+// be logged.
 type Key string
 
 const redacted = "REDACTED"

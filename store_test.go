@@ -42,6 +42,7 @@ func TestNewRedisStoreBadInput(t *testing.T) {
 		"RouteByLatency": {cluster(redis.ClusterOptions{RouteByLatency: true}), RedisConfig{}, []string{"replicas"}},
 		"RouteRandomly":  {cluster(redis.ClusterOptions{RouteRandomly: true}), RedisConfig{}, []string{"replicas"}},
 		"all of it":      {nil, RedisConfig{Prefix: "a{b", MaxSessions: -1}, []string{"client", "Prefix", "MaxSessions"}},
+		"nil serializer": {client, RedisConfig{Serializer: (*brokenSerializer)(nil)}, []string{"Serializer"}},
 		"closing brace":  {client, RedisConfig{Prefix: "a}"}, []string{"Prefix"}},
 		"cap too high":   {client, RedisConfig{MaxSessions: 10_001}, []string{"MaxSessions: 10001"}},
 	} {

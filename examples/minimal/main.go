@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -38,12 +39,12 @@ func main() {
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		// Check the password here.
 		if err := m.SignIn(w, r, ticketstore.NewTicket(r.FormValue("user"))); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			fail(w, err)
 		}
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
 		if err := m.SignOut(w, r); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			fail(w, err)
 		}
 	})
 	mux.Handle("GET /me", m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,6 +52,15 @@ func main() {
 		fmt.Fprintln(w, t.Subject, "signed in at", t.SignedInAt)
 	})))
 	check(http.ListenAndServe("127.0.0.1:8080", http.NewCrossOriginProtection().Handler(m.Wrap(mux))))
+}
+
+func fail(w http.ResponseWriter, err error) {
+	log.Print(err)
+	if errors.Is(err, ticketstore.ErrInvalidTicket) {
+		http.Error(w, "That is no user name.", http.StatusBadRequest)
+		return
+	}
+	http.Error(w, "Please try again.", http.StatusServiceUnavailable)
 }
 
 func check(err error) {

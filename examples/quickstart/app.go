@@ -60,7 +60,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	err := a.manager.SignIn(w, r, t)
 	switch {
 	case errors.Is(err, ticketstore.ErrInvalidTicket):
-		a.page(w, r, http.StatusBadRequest, "That is no user name: "+err.Error())
+		a.page(w, r, http.StatusBadRequest, err.Error())
 	case err != nil:
 		unavailable(w, r, err)
 	default:
