@@ -1,0 +1,168 @@
+// Package admin is the operator's pages: how many users are signed in, all
+// sessions, and the sessions of one user, which the operator ends. It is an
+// [http.Handler], works without JavaScript, and speaks JSON, too.
+//
+// Who is an operator, the application says. It needs to know who asks, and
+// should ask for a sign-in that is recent:
+//
+//	operator := func(r *http.Request) bool {
+//		t, ok := ticketstore.FromContext(r.Context())
+//		return ok && t.HasRole("admin")
+//	}
+//	h, err := admin.New(store, operator, admin.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	h = http.StripPrefix("/admin/sessions", h)
+//	mux.Handle("/admin/sessions/", manager.RequireRecent(15*time.Minute, h))
+//
+// It takes any path, since all its links and forms are relative. StripPrefix
+// is given the path without the slash at its end; at "/" none is needed. Do
+// not forget [ticketstore.Manager.Require] or RequireRecent: outside of them no
+// request has a ticket.
+//
+// # Requests
+//
+// GET shows and changes nothing; it answers JSON to Accept: application/json.
+// What changes something is POST, from a form of the pages, or DELETE:
+//
+//	GET /                         {"counts":{...},"sessions":[...],"next":"..."}
+//	GET /?cursor=…                the page that next names
+//	GET /?subject=alice           {"subject":"alice","sessions":[...]}
+//	POST /                        with the fields subject and revoke: a session ID or "all"
+//	DELETE /?subject=alice&session=ID  ends one session: 204, or 404 if it is not hers
+//	DELETE /?subject=alice        ends all: {"revoked":3}
+//
+// Each session is a [Row]. Whoever is no operator gets 403, whatever is asked.
+// So do other sites' requests, see [http.CrossOriginProtection]. If the store
+// cannot answer, the answer is 503. Who ended whose sessions is logged.
+//
+// The pages show session IDs, which are no secret, and never a key. Names of
+// users and what clients say of themselves are hostile text: they are shown
+// without hidden characters, and escaped. The names are in the addresses of
+// pages, and so in access logs.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"time"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/ui"
+)
+
+// A Store is what the pages need. [ticketstore.RedisStore] is one, and says
+// what Count and SessionPage return.
+type Store interface {
+	ticketstore.SessionIndex
+	Count(ctx context.Context) (ticketstore.Counts, error)
+	SessionPage(ctx context.Context, cursor string, limit int) (sessions []ticketstore.Session, next string, err error)
+}
+
+// Config configures the handler. The zero value is meant for production.
+type Config struct {
+	_ [0]func() // no comparison, no unkeyed literals
+
+	// Locate names the place of an address, such as "Lisbon, Portugal", or
+	// returns "". It is called for each address on a page, by requests in
+	// parallel: look it up in memory. If nil, no places are shown.
+	Locate func(netip.Addr) string
+
+	// PageSize is how many sessions of all users are on a page, at most 1,000.
+	// If zero, 50. A user's sessions are all on one.
+	PageSize int
+
+	// StoreTimeout bounds each call to the store. If zero, 2 seconds.
+	StoreTimeout time.Duration
+
+	// TrustedOrigins are origins, "https://app.example.com", whose pages may
+	// end sessions besides the handler's own.
+	TrustedOrigins []string
+
+	// Text replaces the English of the pages. Its empty fields stay English.
+	Text Text
+
+	// Template replaces the pages. It is executed with a [Page], and by New
+	// with some for trial. If nil, a built-in one.
+	//
+	// The Content-Security-Policy lets it load styles, images and fonts from
+	// its own site, and run no scripts; of inline styles, it admits Page.Style
+	// as <style>{{.Style}}</style>.
+	Template *template.Template
+
+	// Logger gets who ended which sessions, and outages of the store. If nil,
+	// slog.Default.
+	Logger *slog.Logger
+}
+
+const maxPageSize = 1000 // RedisStore.SessionPage's
+
+// New returns the handler of store's sessions. authorize says whether a request
+// is an operator's; it is asked before anything else is done, by requests in
+// parallel. If an argument is unfit, the error names every problem found.
+// Changes to cfg afterwards have no effect.
+func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Handler, error) {
+	h := &handler{store: store, custom: cfg.Template != nil, cfg: cfg.withDefaults()}
+	h.words = ui.WordsOf(h.cfg.Text)
+	h.Responder = ui.Responder{Package: "admin", Template: h.cfg.Template, Unavailable: h.cfg.Text.Unavailable, Logger: cfg.Logger}
+	protection := http.NewCrossOriginProtection()
+	var errs []error
+	if v := reflect.ValueOf(store); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		errs = append(errs, ui.Problem("store", "it is nil"))
+	}
+	if authorize == nil {
+		errs = append(errs, ui.Problem("authorize", "it is nil: everybody would be an operator"))
+	}
+	errs = append(append(errs, h.validate()...), ui.Trust(protection, h.cfg.TrustedOrigins)...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("admin: invalid handler: %w", err)
+	}
+	next := protection.Handler(http.HandlerFunc(h.serve))
+	return ui.Guard(style(), h.custom, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !authorize(r) {
+			http.Error(w, "Forbidden", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})), nil
+}
+
+func (c Config) withDefaults() Config {
+	c.Text = ui.Fill(c.Text, english())
+	if c.PageSize == 0 {
+		c.PageSize = 50
+	}
+	if c.StoreTimeout == 0 {
+		c.StoreTimeout = 2 * time.Second
+	}
+	if c.Template == nil {
+		c.Template = builtIn()
+	}
+	return c
+}
+
+// validate returns every problem of h's configuration.
+func (h *handler) validate() (errs []error) {
+	if h.cfg.PageSize < 0 || h.cfg.PageSize > maxPageSize {
+		errs = append(errs, ui.Problem("PageSize", "%d is not in 1 to %d", h.cfg.PageSize, maxPageSize))
+	}
+	if h.cfg.StoreTimeout < 0 {
+		errs = append(errs, ui.Problem("StoreTimeout", "%v is negative", h.cfg.StoreTimeout))
+	}
+	if err := h.words.Validate(); err != nil {
+		return append(errs, err)
+	}
+	for _, page := range h.examples() {
+		if err := h.Try(page); err != nil {
+			return append(errs, err)
+		}
+	}
+	return errs
+}

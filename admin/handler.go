@@ -1,0 +1,234 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/ui"
+)
+
+const all = "all" // sessions of a user
+
+type handler struct {
+	ui.Responder
+	store  Store
+	cfg    Config
+	words  ui.Words // of cfg.Text
+	custom bool     // whether the template is
+}
+
+// serve answers r, which is an operator's.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "" && r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		if subject := r.URL.Query().Get("subject"); subject != "" {
+			h.user(w, r, subject)
+			return
+		}
+		h.overview(w, r)
+	case http.MethodPost:
+		h.post(w, r)
+	case http.MethodDelete:
+		h.delete(w, r)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
+		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+	}
+}
+
+// message returns what the last request has done, as this one's query says in
+// one of a few words.
+func (h *handler) message(r *http.Request) string {
+	done := r.URL.Query().Get("done")
+	switch {
+	case !ui.SameOrigin(r):
+		return ""
+	case done == "one":
+		return h.cfg.Text.DoneOne
+	case done == all:
+		return h.cfg.Text.DoneAll
+	}
+	return ""
+}
+
+// overview answers GET for all sessions.
+func (h *handler) overview(w http.ResponseWriter, r *http.Request) {
+	cursor := r.URL.Query().Get("cursor")
+	counts, sessions, next, err := h.census(r, cursor)
+	status := http.StatusOK
+	if err != nil && cursor != "" && r.Context().Err() == nil {
+		// A store does not say whether it or the cursor is at fault: ask for
+		// the page that needs none.
+		cursor, status = "", http.StatusBadRequest
+		counts, sessions, next, err = h.census(r, "")
+	}
+	if err != nil {
+		h.Fail(w, r, err)
+		return
+	}
+	rows := h.rows(r, sessions)
+	if ui.WantsJSON(r) {
+		if status != http.StatusOK {
+			http.Error(w, h.cfg.Text.NoPage, status)
+			return
+		}
+		h.JSON(w, r, struct {
+			Counts   ticketstore.Counts `json:"counts"`
+			Sessions []Row              `json:"sessions"`
+			Next     string             `json:"next,omitempty"`
+		}{counts, rows, next})
+		return
+	}
+	p := h.newPage()
+	p.Counts, p.Rows, p.Later, p.Next = counts, rows, cursor != "", next
+	if status != http.StatusOK {
+		p.Message, p.Failed = h.cfg.Text.NoPage, true
+	}
+	h.Page(w, r, status, p)
+}
+
+// census returns what the store has on the page that cursor names.
+func (h *handler) census(r *http.Request, cursor string) (counts ticketstore.Counts, sessions []ticketstore.Session, next string, err error) {
+	err = h.ask(r.Context(), func(ctx context.Context) error {
+		counts, err = h.store.Count(ctx)
+		return err
+	})
+	if err != nil {
+		return counts, nil, "", err
+	}
+	err = h.ask(r.Context(), func(ctx context.Context) error {
+		sessions, next, err = h.store.SessionPage(ctx, cursor, h.cfg.PageSize)
+		return err
+	})
+	return counts, sessions, next, err
+}
+
+// user answers GET for one user.
+func (h *handler) user(w http.ResponseWriter, r *http.Request, subject string) {
+	if !ui.WantsJSON(r) {
+		h.show(w, r, http.StatusOK, subject, h.message(r))
+		return
+	}
+	rows, err := h.userRows(r, subject)
+	if err != nil {
+		h.Fail(w, r, err)
+		return
+	}
+	h.JSON(w, r, struct {
+		Subject  string `json:"subject"`
+		Sessions []Row  `json:"sessions"`
+	}{subject, rows})
+}
+
+// show writes the page of one user.
+func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, subject, message string) {
+	rows, err := h.userRows(r, subject)
+	if err != nil {
+		h.Fail(w, r, err)
+		return
+	}
+	p := h.newPage()
+	p.User, p.Rows, p.Message, p.Failed = newUser(subject), rows, message, status != http.StatusOK
+	h.Page(w, r, status, p)
+}
+
+func (h *handler) userRows(r *http.Request, subject string) (rows []Row, err error) {
+	err = h.ask(r.Context(), func(ctx context.Context) error {
+		sessions, err := h.store.Sessions(ctx, subject)
+		rows = h.rows(r, sessions)
+		return err
+	})
+	return rows, err
+}
+
+// post answers the forms of a user's page.
+func (h *handler) post(w http.ResponseWriter, r *http.Request) {
+	err := ui.ParseForm(w, r)
+	subject, session := r.PostForm.Get("subject"), r.PostForm.Get("revoke")
+	if err != nil || subject == "" || session == "" {
+		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		return
+	}
+	done := "one"
+	if session == all {
+		done, session = all, ""
+	}
+	switch _, err := h.revoke(r, subject, session); {
+	case errors.Is(err, ticketstore.ErrNotFound):
+		h.show(w, r, http.StatusNotFound, subject, h.cfg.Text.NotFound)
+	case err != nil:
+		h.Fail(w, r, err)
+	default:
+		ui.SeeOther(w, "?"+url.Values{"subject": {subject}, "done": {done}}.Encode())
+	}
+}
+
+// delete answers DELETE. It takes nothing but what it knows: of a session's ID
+// that is misspelt or lost, all of the user's sessions must not end.
+func (h *handler) delete(w http.ResponseWriter, r *http.Request) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	subject, session := q.Get("subject"), q.Get("session")
+	known := 1
+	if q.Has("session") {
+		known = 2
+	}
+	if err != nil || subject == "" || len(q) != known || len(q["subject"]) > 1 || len(q["session"]) > 1 || session == "" && known > 1 {
+		http.Error(w, "The query is subject and, for one session, session.", http.StatusBadRequest)
+		return
+	}
+	switch n, err := h.revoke(r, subject, session); {
+	case errors.Is(err, ticketstore.ErrNotFound):
+		http.Error(w, h.cfg.Text.NotFound, http.StatusNotFound)
+	case err != nil:
+		h.Fail(w, r, err)
+	case session == "":
+		h.JSON(w, r, struct {
+			Revoked int `json:"revoked"`
+		}{n})
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// revoke ends one session of subject, or all if session is empty, and returns
+// how many there were. It goes on if the client hangs up.
+func (h *handler) revoke(r *http.Request, subject, session string) (n int, err error) {
+	err = h.ask(context.WithoutCancel(r.Context()), func(ctx context.Context) error {
+		if session == "" {
+			n, err = h.store.RevokeAll(ctx, subject)
+			return err
+		}
+		if err := h.store.Revoke(ctx, subject, session); err != nil {
+			return err
+		}
+		n = 1
+		return nil
+	})
+	if n == 0 {
+		return 0, err
+	}
+	args := []any{"subject", subject, "sessions", n}
+	if session != "" {
+		args = append(args, "session", session)
+	}
+	if t, ok := ticketstore.FromContext(r.Context()); ok {
+		args = append(args, "operator", t.Subject, "operator_session", t.ID)
+	}
+	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...) // some, even if there is an error
+	return n, err
+}
+
+// ask calls f with the time that the store has to answer.
+func (h *handler) ask(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.StoreTimeout)
+	defer cancel()
+	return f(ctx)
+}

@@ -1,0 +1,117 @@
+package admin
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+	"strconv"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/devices"
+	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/ui"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed style.css
+var ownCSS string
+
+func builtIn() *template.Template { return ui.Template("admin", pageHTML) }
+
+func style() string { return ui.Style + ownCSS }
+
+// A Page is what a [Config].Template is executed with: the page of one user if
+// Subject is set, or else one of all sessions.
+//
+// Its forms and links go to the address that the page is at:
+//
+//	<form method="get"><input name="subject" value="{{.Subject}}">…</form>
+//	<a href="?subject={{.Subject}}">, <a href="?cursor={{.Next}}">, <a href="?">
+//	<form method="post"><input type="hidden" name="subject" value="{{.Subject}}">
+//	<button name="revoke" value="{{.ID}}">Sign out</button>
+//	<button name="revoke" value="all">Sign out everywhere</button>
+//	</form>
+type Page struct {
+	Text Text
+
+	// Message says what the last request did; empty if it was no action.
+	// Failed is set if it did not do it.
+	Message string
+	Failed  bool
+
+	User
+
+	Counts ticketstore.Counts // not on a user's page
+	Rows   []Row              // of a user, newest sign-in first
+	Later  bool               // this is not the first page
+	Next   string             // the cursor of the next page; empty on the last
+
+	// Style is the built-in style sheet.
+	Style template.CSS
+}
+
+// A User is the user of a session.
+type User struct {
+	// Subject is exact; it may have any character but control characters. It
+	// is empty if the session cannot be read at all.
+	Subject string `json:"subject"`
+
+	// Name is Subject as it may be shown: in one line, without marks that
+	// reverse the text around them. Put it in <bdi>.
+	Name string `json:"-"`
+
+	// Hidden is set if Name is not all of Subject, so that two users may look
+	// like one.
+	Hidden bool `json:"-"`
+}
+
+// A Row is one session on the page and in JSON. Its Current means the
+// operator's own.
+type Row struct {
+	User
+	devices.Row
+}
+
+// newUser returns the user of subject. No name is cut: a store allows 256 bytes.
+func newUser(subject string) User {
+	name := ui.Clean(subject, maxName)
+	if name == "" && subject != "" {
+		name = strconv.QuoteToASCII(subject) // a link needs a text
+	}
+	return User{Subject: subject, Name: name, Hidden: name != subject}
+}
+
+const maxName = 256 // runes
+
+// rows returns sessions as r's page shows them.
+func (h *handler) rows(r *http.Request, sessions []ticketstore.Session) []Row {
+	current := ""
+	if t, ok := ticketstore.FromContext(r.Context()); ok {
+		current = t.ID
+	}
+	describer := ui.NewDescriber(&h.words, h.cfg.Locate, clock.Now(r.Context()))
+	rows := make([]Row, len(sessions))
+	for i, s := range sessions {
+		rows[i] = Row{newUser(s.Subject), devices.Row(describer.Row(s, current))}
+	}
+	return rows
+}
+
+func (h *handler) newPage() Page {
+	return Page{Text: h.cfg.Text, Style: template.CSS(style())}
+}
+
+// examples have one of everything, to try a template on.
+func (h *handler) examples() []Page {
+	all, user := h.newPage(), h.newPage()
+	user.User, user.Message, user.Failed = newUser("bob\u202e"), h.cfg.Text.DoneOne, true
+	all.Next, all.Later = "cursor", true
+	for _, row := range ui.Examples(&h.words) {
+		all.Rows = append(all.Rows, Row{newUser("alice"), devices.Row(row)})
+		user.Rows = append(user.Rows, Row{user.User, devices.Row(row)})
+	}
+	all.Rows = append(all.Rows, Row{Row: devices.Row{ID: "4", Undecodable: true, Kind: "unknown"}})
+	return []Page{all, user}
+}

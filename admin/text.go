@@ -1,0 +1,113 @@
+package admin
+
+import (
+	"strconv"
+	"time"
+)
+
+// Text is what the pages say. In a [Config], empty fields stay English.
+type Text struct {
+	Language string // of the pages, as BCP 47 names it: "en"
+
+	Title    string // of the first page
+	Users    string // labels of the numbers
+	Sessions string
+	All      string // heading of the list of all sessions
+	Nobody   string // instead of that list
+	Find     string // label of the form
+	FindHint string
+	FindNow  string // its button
+	First    string // links between pages
+	Next     string
+	Pages    string // what these links are, to a screen reader
+
+	UserTitle  string // of a user's page, above the name
+	NoSessions string // that user has none
+	Note       string // below the list of a user's sessions
+
+	ThisSession string // marks the session of the operator's request
+	Hidden      string // marks a name that is shown without its hidden characters
+	NoUser      string // instead of a name that cannot be read
+	Computer    string
+	Phone       string
+	Tablet      string
+	Program     string // not a browser: an app, a script, a bot
+
+	UnknownDevice  string
+	UnknownBrowser string
+	UnknownProgram string
+	Undecodable    string // says why nothing is known of a session
+
+	// On makes "Firefox on Linux" of a browser and a system: a format of
+	// package fmt, such as "%s on %s" or "%[2]s: %[1]s".
+	On string
+
+	Device   string // labels, without a colon
+	LastUsed string
+	SignedIn string
+	Expires  string
+	Place    string
+	Address  string
+	ID       string // of the session
+
+	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
+	TimeLayout string
+
+	// Ago says how long ago something was, as "about 5 minutes ago". The last
+	// use is known to within [ticketstore.Config].RenewAfter: do not promise
+	// more. The duration may be negative, by the skew of two clocks.
+	Ago func(time.Duration) string
+
+	// Number writes a count, as "1,234".
+	Number func(int64) string
+
+	SignOut           string
+	SignOutEverywhere string
+
+	DoneOne     string // after one session was ended
+	DoneAll     string // after all of a user were
+	NotFound    string // the user has no such session
+	NoPage      string // the cursor names no page; the first one is shown
+	Unavailable string // the store cannot answer
+}
+
+// english has what differs from package devices.
+func english() Text {
+	return Text{
+		Title:       "Sessions",
+		Users:       "Users signed in",
+		Sessions:    "Sessions",
+		All:         "All sessions",
+		Nobody:      "Nobody is signed in.",
+		Find:        "Find a user",
+		FindHint:    "The exact user ID, as the application knows it.",
+		FindNow:     "Find",
+		First:       "First page",
+		Next:        "Next page",
+		Pages:       "Pages",
+		UserTitle:   "Sessions of",
+		NoSessions:  "This user has no sessions.",
+		Note:        "Last use is noted every few minutes, so it is approximate. A user who is signed out can sign in again.",
+		ThisSession: "Your session",
+		Hidden:      "Has hidden characters",
+		NoUser:      "Unreadable user",
+		Undecodable: "The details of this session can’t be read.",
+		Device:      "Device",
+		Expires:     "Expires",
+		ID:          "Session ID",
+		Number:      number,
+		DoneOne:     "The session has been ended.",
+		DoneAll:     "All sessions of this user have been ended.",
+		NotFound:    "This user has no such session, or no longer.",
+		NoPage:      "There is no such page. This is the first one.",
+	}
+}
+
+// number writes n in groups of three digits.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,66 @@
+package devices
+
+import "time"
+
+// Text is what the page says. In a [Config], empty fields stay English.
+type Text struct {
+	Language string // of the page, as BCP 47 names it: "en"
+
+	Title string
+	Intro string
+	Note  string // below the list
+
+	ThisDevice string // marks the device that the page is seen on
+	Computer   string
+	Phone      string
+	Tablet     string
+	Program    string // not a browser: an app, a script, a bot
+
+	UnknownDevice  string
+	UnknownBrowser string
+	UnknownProgram string
+	Undecodable    string // says why nothing is known of a session
+
+	// On makes "Firefox on Linux" of a browser and a system: a format of
+	// package fmt, such as "%s on %s" or "%[2]s: %[1]s".
+	On string
+
+	LastUsed string // labels, without a colon
+	SignedIn string
+	Place    string
+	Address  string
+
+	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
+	TimeLayout string
+
+	// Ago says how long ago something was, as "about 5 minutes ago". The last
+	// use is known to within [ticketstore.Config].RenewAfter: do not promise
+	// more. The duration may be negative, by the skew of two clocks.
+	Ago func(time.Duration) string
+
+	SignOut           string
+	SignOutOthers     string
+	SignOutEverywhere string
+
+	DoneOne     string // after one device was signed out
+	DoneOthers  string // after all others were
+	NotFound    string // there was no such session
+	Confirmed   string // after another sign-in, which RecentSignIn asked for
+	Unavailable string // the store cannot answer
+}
+
+// english has what package ui has not.
+func english() Text {
+	return Text{
+		Title:         "Where you’re logged in",
+		Intro:         "These devices are signed in to your account. Sign out any that you don’t recognise.",
+		Note:          "Last use is noted every few minutes, so it is approximate. Signing out everywhere includes this device.",
+		ThisDevice:    "This device",
+		Undecodable:   "The details of this session can’t be read. You can still sign it out.",
+		SignOutOthers: "Sign out all other devices",
+		DoneOne:       "The device has been signed out.",
+		DoneOthers:    "All other devices have been signed out.",
+		NotFound:      "That device is no longer signed in.",
+		Confirmed:     "Thank you for signing in again. You can sign devices out now.",
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/admin"
+	"github.com/ticketstore/ticketstore/devices"
+)
+
+//go:embed page.html static
+var files embed.FS
+
+var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
+
+type app struct {
+	manager *ticketstore.Manager
+	store   *ticketstore.RedisStore
+}
+
+func (a *app) routes() (http.Handler, error) {
+	own, err := devices.New(a.manager, devices.Config{})
+	if err != nil {
+		return nil, err
+	}
+	all, err := admin.New(a.store, func(r *http.Request) bool {
+		t, ok := ticketstore.FromContext(r.Context())
+		return ok && t.HasRole("admin")
+	}, admin.Config{})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", a.manager.Wrap(http.HandlerFunc(a.home)))
+	mux.Handle("/account/sessions/", http.StripPrefix("/account/sessions", own))
+	mux.Handle("/admin/", a.manager.Require(http.StripPrefix("/admin", all)))
+	mux.Handle("GET /session", a.manager.Status()) // outside of Wrap: asking does not count as use
+	mux.Handle("GET /static/", http.FileServerFS(files))
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /logout", a.logout)
+	// The cookie's SameSite=Lax lets sibling hosts through; this does not.
+	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, 16<<10))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The pages of devices and admin have a policy of their own.
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		protected.ServeHTTP(w, r)
+	}), nil
+}
+
+func (a *app) home(w http.ResponseWriter, r *http.Request) { a.page(w, r, http.StatusOK, "") }
+
+func (a *app) login(w http.ResponseWriter, r *http.Request) {
+	user := strings.TrimSpace(r.PostFormValue("user"))
+	// This is where to check the password. Only then:
+	t := ticketstore.NewTicket(user, ticketstore.Claim{Type: "name", Value: user})
+	if user == "admin" { // your users' roles are in your database, not in their names
+		t.Identities[0].Claims = append(t.Identities[0].Claims, ticketstore.Claim{Type: "role", Value: "admin"})
+	}
+	err := a.manager.SignIn(w, r, t)
+	switch {
+	case errors.Is(err, ticketstore.ErrInvalidTicket):
+		a.page(w, r, http.StatusBadRequest, "That is no user name: "+err.Error())
+	case err != nil:
+		unavailable(w, r, err)
+	default:
+		http.Redirect(w, r, a.manager.ReturnURL(r), http.StatusSeeOther)
+	}
+}
+
+func (a *app) logout(w http.ResponseWriter, r *http.Request) {
+	if err := a.manager.SignOut(w, r); err != nil {
+		unavailable(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	t, _ := ticketstore.FromContext(r.Context())
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store") // or Back shows it after sign-out
+	w.WriteHeader(status)
+	err := pageTemplate.Execute(w, struct {
+		Ticket             *ticketstore.Ticket // nil if nobody is signed in
+		Ended              bool                // session.js has found the session gone
+		Problem, ReturnURL string
+	}{t, r.URL.Query().Has("ended"), problem, a.manager.ReturnURL(r)})
+	if err != nil {
+		slog.WarnContext(r.Context(), "page not written", "error", err)
+	}
+}
+
+// unavailable answers that Redis did not. The cookie stays as it is: the user
+// may still be signed in, or still be out.
+func unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	slog.ErrorContext(r.Context(), "the store cannot answer", "path", r.URL.Path, "error", err)
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
+}

@@ -1,0 +1,91 @@
+package ui
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ticketstore/ticketstore"
+)
+
+const maxPlace = 64 // runes
+
+// A Row is a devices.Row, which says what the fields are.
+type Row struct {
+	ID          string
+	Current     bool
+	Undecodable bool
+	Kind        string
+	Device      string
+	Addr        string
+	Place       string
+	SignedInAt  time.Time
+	LastUsedAt  time.Time
+	LastUsed    string
+	ExpiresAt   time.Time
+}
+
+// A Describer makes rows of sessions, for one page.
+type Describer struct {
+	words  *Words
+	locate func(netip.Addr) string
+	now    time.Time
+	places map[netip.Addr]string // already looked up
+}
+
+// NewDescriber returns a Describer for a page that is seen at now. If locate is
+// nil, no places are known.
+func NewDescriber(words *Words, locate func(netip.Addr) string, now time.Time) *Describer {
+	return &Describer{words, locate, now, map[netip.Addr]string{}}
+}
+
+// Row returns s as it may be shown; current is the ID of the request's session.
+func (d *Describer) Row(s ticketstore.Session, current string) Row {
+	row := Row{ID: s.ID, ExpiresAt: s.ExpiresAt.UTC(), Undecodable: s.Undecodable, Current: s.ID == current}
+	if s.Undecodable {
+		row.Kind, row.Device = "unknown", d.words.UnknownDevice
+	} else {
+		device := s.SeenFrom
+		if device == (ticketstore.Device{}) {
+			device = s.Device
+		}
+		a := parseAgent(device.UserAgent)
+		row.Kind, row.Device = a.kind, a.words(d.words)
+		if device.Addr.IsValid() {
+			addr := device.Addr.Unmap().WithZone("") // a zone is free text
+			row.Addr, row.Place = addr.String(), d.place(addr)
+		}
+		if !s.SignedInAt.IsZero() {
+			row.SignedInAt = s.SignedInAt.UTC()
+		}
+		if !s.IssuedAt.IsZero() {
+			row.LastUsedAt, row.LastUsed = s.IssuedAt.UTC(), d.words.Ago(d.now.Sub(s.IssuedAt))
+		}
+	}
+	if row.Current {
+		row.LastUsedAt, row.LastUsed = d.now.UTC().Truncate(time.Millisecond), d.words.Ago(0)
+	}
+	return row
+}
+
+func (d *Describer) place(addr netip.Addr) string {
+	if d.locate == nil {
+		return ""
+	}
+	place, ok := d.places[addr]
+	if !ok {
+		place = Clean(d.locate(addr), maxPlace)
+		d.places[addr] = place
+	}
+	return place
+}
+
+// Examples returns one row of each kind, to try a template on.
+func Examples(words *Words) []Row {
+	now := time.Unix(0, 0).UTC()
+	return []Row{
+		{ID: "1", Current: true, Kind: "computer", Device: "Firefox on Linux", Addr: "192.0.2.1", Place: "Lisbon",
+			SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
+		{ID: "2", Kind: "phone", Device: words.UnknownBrowser, SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
+		{ID: "3", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
+	}
+}
