@@ -767,9 +767,10 @@ func TestGETRefused(t *testing.T) {
 	b := &backend{testClock: &testClock{}, client: client, prefix: randomPrefix()}
 	s := b.store(t, RedisConfig{})
 	tk := newTicket(b, "alice")
-	k, _ := newRedisKey("alice")
-	_, storeErr := s.Store(b.ctx(t), tk)
-	for name, err := range map[string]error{"Store": storeErr, "Renew": s.Renew(b.ctx(t), k.key(), tk), "Remove": s.Remove(b.ctx(t), k.key())} {
+	key := mustStore(t, b, s, tk)                  // which reads no record
+	_, replaceErr := s.Store(b.ctx(t), tk.Clone()) // in place of itself
+	_, retrieveErr := s.Retrieve(b.ctx(t), key)
+	for name, err := range map[string]error{"Store": replaceErr, "Retrieve": retrieveErr, "Renew": s.Renew(b.ctx(t), key, tk), "Remove": s.Remove(b.ctx(t), key)} {
 		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || !strings.Contains(err.Error(), "permissions") && !strings.Contains(err.Error(), "can't run this command") {
 			t.Errorf("%s: got %v, want what Redis said", name, err)
 		}
