@@ -522,6 +522,7 @@ func TestProxyStoreAfterRevoke(t *testing.T) {
 			t.Parallel()
 			c := cuttingBackend(t, 1)
 			s, theirs := c.store(t, RedisConfig{}), c.direct.store(t, RedisConfig{})
+			var mu sync.Mutex
 			var ended []string
 			c.proxy.arm(0, cuts, func() {
 				sessions, err := theirs.Sessions(c.ctx(t), "alice")
@@ -532,10 +533,14 @@ func TestProxyStoreAfterRevoke(t *testing.T) {
 				if err := theirs.Revoke(c.ctx(t), "alice", sessions[0].ID); err != nil {
 					t.Error(err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				ended = append(ended, sessions[0].ID)
 			})
 			tk := newTicket(c.backend, "alice")
 			key, err := s.Store(c.ctx(t), tk)
+			mu.Lock()
+			defer mu.Unlock()
 			if len(ended) != cuts {
 				t.Fatalf("%d sessions were ended, want %d", len(ended), cuts)
 			}

@@ -149,7 +149,7 @@ func TestOneSignsOutTheOther(t *testing.T) {
 
 	phone.signIn("alice")
 	laptop.signIn("alice")
-	phone.wantPage("/", "Hello, alice!", `href="/account/sessions/"`, `src="/static/session.js"`)
+	phone.wantPage("/", "Hello, <bdi>alice</bdi>!", `href="/account/sessions/"`, `src="/static/session.js"`)
 	phone.wantPage("/static/session.js", `"/session"`)
 	phone.wantSignedIn(true)
 

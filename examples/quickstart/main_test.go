@@ -203,7 +203,7 @@ func TestWalk(t *testing.T) {
 	if res := b.want(200, "GET", "/me", nil); !strings.Contains(res.body, `"subject":"alice"`) {
 		t.Errorf("/me: got %s, want alice", res.body)
 	}
-	if res := b.want(200, "GET", "/", nil); !strings.Contains(res.body, "Hello, alice!") {
+	if res := b.want(200, "GET", "/", nil); !strings.Contains(res.body, "Hello, <bdi>alice</bdi>!") {
 		t.Errorf("/ does not greet alice: %s", res.body)
 	}
 	if got, want := b.want(200, "GET", "/stats", nil).body, `{"subjects":1,"sessions":1}`+"\n"; got != want {
