@@ -2,7 +2,6 @@ package ticketstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ const maxSessionPage = 1000
 // that lives throughout is not missed, unless its expiry is made earlier
 // meanwhile. A page may be short where records have been deleted by hand, and
 // the last one empty. Of a session that cannot be read at all, the Subject is
-// empty.
+// empty. It returns ErrNotFound for a cursor that it has not made.
 func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) (sessions []Session, next string, err error) {
 	at, err := parseCursor(cursor)
 	if err != nil {
@@ -74,7 +73,7 @@ func parseCursor(cursor string) (position, error) {
 			return p, nil
 		}
 	}
-	return position{}, errors.New("ticketstore: session page: that is no cursor of this method")
+	return position{}, fmt.Errorf("%w: that is no cursor of SessionPage", ErrNotFound)
 }
 
 // censusPage returns up to limit sessions behind at in the censuses of up to

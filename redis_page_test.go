@@ -1,6 +1,7 @@
 package ticketstore
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -150,8 +151,8 @@ func TestSessionPageBadInput(t *testing.T) {
 		t.Errorf("%q: %v", good, err)
 	}
 	for _, cursor := range []string{"x", ".", "..", "00.0", "7." + good[3:], "100" + good[2:], good + "x", good + ".", "07.01." + good[17:], strings.ToUpper(good), strings.Repeat("0", 1<<16)} {
-		if _, _, err := s.SessionPage(b.ctx(t), cursor, 10); err == nil {
-			t.Errorf("%.60q: got no error", cursor)
+		if _, _, err := s.SessionPage(b.ctx(t), cursor, 10); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%.60q: got %v, want ErrNotFound", cursor, err)
 		}
 	}
 	for _, limit := range []int{-1, 0, 1001} {
@@ -161,7 +162,7 @@ func TestSessionPageBadInput(t *testing.T) {
 	}
 	mustStore(t, b, s, newTicket(b, "alice"))
 	b.mini.SetError("LOADING")
-	if _, _, err := s.SessionPage(b.ctx(t), "", 10); err == nil || !strings.Contains(err.Error(), "LOADING") {
+	if _, _, err := s.SessionPage(b.ctx(t), "", 10); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "LOADING") {
 		t.Errorf("outage: got %v", err)
 	}
 }

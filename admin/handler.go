@@ -64,9 +64,7 @@ func (h *handler) overview(w http.ResponseWriter, r *http.Request) {
 	cursor := r.URL.Query().Get("cursor")
 	counts, sessions, next, err := h.census(r, cursor)
 	status := http.StatusOK
-	if err != nil && cursor != "" && r.Context().Err() == nil {
-		// A store does not say whether it or the cursor is at fault: ask for
-		// the page that needs none.
+	if errors.Is(err, ticketstore.ErrNotFound) { // there is no such page
 		cursor, status = "", http.StatusBadRequest
 		counts, sessions, next, err = h.census(r, "")
 	}
