@@ -11,8 +11,8 @@ import (
 
 // SignIn starts a session for t.Subject and sets its cookie on w. The key is
 // always new, and every session whose key r presents, of at most four, ends: a
-// key planted before sign-in is worthless after it. Signing in again is also how a user
-// re-authenticates.
+// key planted before sign-in is worthless after it. Signing in again is also
+// how a user re-authenticates.
 //
 // It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
 // is zero. EndsAt and IdleTimeout, if set, are kept where they are stricter
@@ -70,9 +70,8 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 }
 
 // SignOut ends every session whose key r presents, of at most four, and deletes
-// the cookie. If
-// it returns an error, the store could not answer and the cookie is still
-// there: answer 503, so that the user tries again.
+// the cookie. If it returns an error, the store could not answer and the cookie
+// is still there: answer 503, so that the user tries again.
 //
 // Call it before writing to w, by POST: a link could sign users out.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
