@@ -1,0 +1,121 @@
+package aspnetcore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/storetest"
+)
+
+// newFixture returns a RedisStore that keeps tickets as ASP.NET Core does.
+// Server and store have one clock, which stands still.
+func newFixture(t testing.TB) storetest.Fixture {
+	server := miniredis.RunT(t)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	t.Cleanup(func() { client.Close() })
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: rand.Text() + "-", Serializer: Serializer{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	current := time.Now()
+	now := func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return current
+	}
+	server.SetTime(current)
+	return storetest.Fixture{
+		Store:   store,
+		Context: clock.NewContext(context.Background(), now),
+		Now:     now,
+		Advance: func(d time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			current = current.Add(d)
+			server.SetTime(current)
+			server.FastForward(d)
+		},
+		Unit: time.Second,
+	}
+}
+
+func TestStore(t *testing.T) { storetest.Run(t, newFixture) }
+
+// Sign in, stay signed in by activity, be listed, and be signed out at last.
+func TestManager(t *testing.T) {
+	f := newFixture(t)
+	m, err := ticketstore.NewManager(f.Store, ticketstore.Config{
+		CookieKeys:  []ticketstore.CookieKey{{Hash: bytes.Repeat([]byte("h"), 32)}},
+		IdleTimeout: 30 * time.Minute, Lifetime: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) {
+		tk := ticketstore.NewTicket("alice", ticketstore.Claim{Type: "role", Value: "admin"})
+		tk.Scheme = "Cookies"
+		if err := m.SignIn(w, r, tk); err != nil {
+			t.Error(err)
+		}
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if tk, ok := ticketstore.FromContext(r.Context()); ok && tk.HasRole("admin") {
+			w.Write([]byte(tk.Subject))
+		}
+	})
+	handler := m.Wrap(mux)
+	get := func(path string, cookies ...*http.Cookie) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(f.Context, "GET", "https://example.com"+path, nil)
+		r.Header.Set("User-Agent", "curl/8")
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w
+	}
+	list := func() ticketstore.Session {
+		t.Helper()
+		sessions, err := f.Store.(ticketstore.SessionIndex).Sessions(f.Context, "alice")
+		if err != nil || len(sessions) != 1 {
+			t.Fatalf("got sessions %+v, %v, want one", sessions, err)
+		}
+		return sessions[0]
+	}
+
+	cookies := get("/login").Result().Cookies()
+	if len(cookies) != 1 {
+		t.Fatalf("got cookies %v, want one", cookies)
+	}
+	first, signedIn := list(), f.Now()
+	if d := signedIn.Sub(first.SignedInAt); d < 0 || d >= time.Second || first.Device.UserAgent != "curl/8" || first.Scheme != "Cookies" {
+		t.Errorf("got %+v, want one of %v", first, signedIn)
+	}
+	for i := range 3 {
+		f.Advance(19 * time.Minute)
+		if got := get("/", cookies...).Body.String(); got != "alice" {
+			t.Fatalf("request %d: got %q, want alice", i, got)
+		}
+		s := list()
+		if d := f.Now().Sub(s.IssuedAt); d < 0 || d >= time.Second || !s.SignedInAt.Equal(first.SignedInAt) || !s.EndsAt.Equal(first.EndsAt) || s.ExpiresAt.After(s.EndsAt) {
+			t.Errorf("request %d: got %+v, want a renewal of %+v at %v", i, s, first, f.Now())
+		}
+	}
+	f.Advance(4 * time.Minute) // the lifetime is over
+	if got := get("/", cookies...).Body.String(); got != "" {
+		t.Errorf("after the lifetime: got %q, want no one", got)
+	}
+}
