@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 const maxCookieAge = 400 * 24 * time.Hour // RFC 6265bis, section 5.5
@@ -148,7 +150,7 @@ func (c *Config) validate(given Config) error {
 	switch {
 	case given.Codec == nil && len(given.CookieKeys) == 0:
 		add("CookieKeys", "at least one is required (openssl rand -base64 32)")
-	case given.Codec != nil && isNil(given.Codec):
+	case given.Codec != nil && redischeck.IsNil(given.Codec):
 		add("Codec", "it is a nil pointer")
 	case given.Codec != nil && len(given.CookieKeys) > 0:
 		add("Codec", "it takes the place of CookieKeys; set one of them")

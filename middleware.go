@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 // A Manager connects a [TicketStore] to HTTP requests. It is safe for
@@ -29,7 +30,7 @@ type Manager struct {
 func NewManager(store TicketStore, cfg Config) (*Manager, error) {
 	m := &Manager{store: store, cfg: cfg.withDefaults()}
 	var errs []error
-	if isNil(store) {
+	if redischeck.IsNil(store) {
 		errs = append(errs, errors.New("store: it is nil"))
 	}
 	if err := errors.Join(append(errs, m.cfg.validate(cfg))...); err != nil {

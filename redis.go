@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 const (
@@ -88,10 +88,10 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		s.whenFull = "refuse"
 	}
 	var errs []error
-	if err := checkClient(client); err != nil {
+	if err := redischeck.Client(client); err != nil {
 		errs = append(errs, err)
 	}
-	if cfg.Serializer != nil && isNil(cfg.Serializer) {
+	if cfg.Serializer != nil && redischeck.IsNil(cfg.Serializer) {
 		errs = append(errs, problem("Serializer", "it is a nil pointer"))
 	}
 	if strings.ContainsAny(cfg.Prefix, "{}") {
@@ -106,30 +106,9 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	return s, nil
 }
 
-func checkClient(client redis.UniversalClient) error {
-	if isNil(client) {
-		return errors.New("client: it is nil")
-	}
-	switch c := client.(type) {
-	case *redis.Ring:
-		return errors.New("client: a Ring spreads one subject's keys over servers; use a Cluster")
-	case *redis.ClusterClient:
-		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
-			return errors.New("client: ReadOnly, RouteByLatency and RouteRandomly read from replicas, which may still hold a revoked ticket")
-		}
-	}
-	return nil
-}
-
-// isNil also finds the nil pointer in an interface, which would panic later.
-func isNil(v any) bool {
-	r := reflect.ValueOf(v)
-	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
-}
-
 // Store implements [TicketStore].
 func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
-	if err := t.validate(); err != nil {
+	if err := t.Validate(clock.Now(ctx)); err != nil {
 		return "", err
 	}
 	for attempt := 0; ; attempt++ {
@@ -151,7 +130,7 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	}
 	c := *t
 	c.ID = k.id.String()
-	data, err := s.serialize(ctx, &c)
+	data, err := s.serialize(&c)
 	if err != nil {
 		return "", false, err
 	}
@@ -167,7 +146,7 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between.
 	for range 100 {
-		reply, err := runOnce(ctx, s.client, storeScript, commonLua+storeLua, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
+		reply, err := runOnce(ctx, s.client, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
@@ -220,13 +199,13 @@ func (s *RedisStore) Rotate(ctx context.Context, key Key, t *Ticket, grace time.
 }
 
 func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier string, grace time.Duration) error {
-	if err := t.validate(); err != nil {
+	if err := t.Validate(clock.Now(ctx)); err != nil {
 		return err
 	}
 	id := k.id.String()
 	c := *t
 	c.ID = id
-	data, err := s.serialize(ctx, &c)
+	data, err := s.serialize(&c)
 	if err != nil {
 		return err
 	}
@@ -332,10 +311,7 @@ func (s *RedisStore) record(ctx context.Context, op string, partition byte, id s
 	return e, nil
 }
 
-func (s *RedisStore) serialize(ctx context.Context, t *Ticket) ([]byte, error) {
-	if err := t.validateExpiry(clock.Now(ctx)); err != nil {
-		return nil, err
-	}
+func (s *RedisStore) serialize(t *Ticket) ([]byte, error) {
 	data, err := s.serializer.Serialize(t)
 	if err == nil && len(data) > maxTicketBytes {
 		return nil, invalid("it has %d bytes when serialized; at most %d are allowed", len(data), maxTicketBytes)

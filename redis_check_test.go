@@ -113,7 +113,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	if got := count.take(); got != "pipeline=3" {
 		t.Errorf("got commands %s, want pipeline=3", got)
 	}
-	info := parseInfo(client.Info(t.Context()).Val())
+	info := client.InfoMap(t.Context(), "persistence").Val()["Persistence"]
 	if n := client.DBSize(t.Context()).Val(); n != 0 || info["rdb_changes_since_last_save"] != "0" || client.LastSave(t.Context()).Val() != before {
 		t.Errorf("got %d keys, %s changes, want none", n, info["rdb_changes_since_last_save"])
 	}
@@ -248,13 +248,13 @@ func TestCheckACL(t *testing.T) {
 	wantCheck(t, t.Context(), openRedis(t, redisOptions(locked.Addr)), nil, "refused: NOAUTH ")
 }
 
-// The scripts and methods of the store use no command that checkLua leaves
+// The scripts and methods of the store use no command that checkCommands leaves
 // out: a user who may run exactly its commands can do all that a store does.
 func TestCheckCoversCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes")
 	args := []any{"acl", "setuser", "app", "on", "nopass", "~" + defaultPrefix + "*", "+eval", "+evalsha", "+info", "+config|get"}
-	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkLua, -1) {
+	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkCommands, -1) {
 		args = append(args, "+"+strings.ToLower(m[1]))
 	}
 	if err := openRedis(t, redisOptions(server.Addr)).Do(t.Context(), args...).Err(); err != nil {

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/census"
 )
 
 // The scripts are the only writers. Each is atomic and declares every key that
@@ -23,11 +25,13 @@ var (
 	//go:embed scripts/prune.lua
 	pruneLua string
 
-	storeScript  = redis.NewScript(commonLua + storeLua)
-	renewScript  = redis.NewScript(commonLua + renewLua)
-	removeScript = redis.NewScript(commonLua + removeLua)
-	revokeScript = redis.NewScript(commonLua + revokeLua)
-	pruneScript  = redis.NewScript(commonLua + pruneLua)
+	storeSource = census.Lua + commonLua + storeLua
+
+	storeScript  = redis.NewScript(storeSource)
+	renewScript  = redis.NewScript(census.Lua + commonLua + renewLua)
+	removeScript = redis.NewScript(census.Lua + commonLua + removeLua)
+	revokeScript = redis.NewScript(census.Lua + commonLua + revokeLua)
+	pruneScript  = redis.NewScript(census.Lua + commonLua + pruneLua)
 )
 
 // runOnce runs a script that go-redis must not repeat when the reply is lost.

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/ticketstore/ticketstore/internal/subjects"
 )
 
 const (
-	maxSubject    = 256 // bytes
 	maxUserAgent  = 512 // bytes
 	maxActorDepth = 8   // identities in a chain of actors
 )
@@ -185,7 +185,25 @@ func (id Identity) clone() Identity {
 	return id
 }
 
-// validate reports what no store may keep. It bounds the depth of actors, so
+// Validate returns ErrInvalidTicket if no store may keep t at the time now, as
+// [TicketStore] says: for t's subject or limits, or for its ExpiresAt. It is
+// for stores of one's own.
+func (t *Ticket) Validate(now time.Time) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	switch {
+	case t.ExpiresAt.IsZero():
+		return invalid("ExpiresAt is zero")
+	case !t.ExpiresAt.After(now):
+		return invalid("ExpiresAt is past")
+	case !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
+		return invalid("ExpiresAt is after EndsAt")
+	}
+	return nil
+}
+
+// validate is Validate but for ExpiresAt. It bounds the depth of actors, so
 // that a cycle of them cannot send Clone round for ever.
 func (t *Ticket) validate() error {
 	if t == nil {
@@ -236,28 +254,8 @@ func yieldMap(m map[string]string, yield func(string) bool) bool {
 }
 
 func validateSubject(subject string) error {
-	switch {
-	case subject == "":
-		return invalid("the subject is empty")
-	case len(subject) > maxSubject:
-		return invalid("the subject has %d bytes; at most %d are allowed", len(subject), maxSubject)
-	case !utf8.ValidString(subject):
-		return invalid("the subject is not valid UTF-8")
-	case strings.ContainsFunc(subject, unicode.IsControl):
-		return invalid("the subject has control characters")
-	}
-	return nil
-}
-
-// validateExpiry checks what a store has to refuse before it writes t at now.
-func (t *Ticket) validateExpiry(now time.Time) error {
-	switch {
-	case t.ExpiresAt.IsZero():
-		return invalid("ExpiresAt is zero")
-	case !t.ExpiresAt.After(now):
-		return invalid("ExpiresAt is past")
-	case !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
-		return invalid("ExpiresAt is after EndsAt")
+	if err := subjects.Check(subject); err != nil {
+		return invalid("%w", err)
 	}
 	return nil
 }

@@ -124,6 +124,7 @@ func TestTicketValidate(t *testing.T) {
 	}
 	loop := &Identity{}
 	loop.Actor = loop
+	var now time.Time
 	for name, test := range map[string]struct {
 		change func(*Ticket)
 		want   string // part of the error; "" if valid
@@ -139,15 +140,19 @@ func TestTicketValidate(t *testing.T) {
 		"idle microseconds": {func(tk *Ticket) { tk.IdleTimeout = time.Microsecond }, "IdleTimeout"},
 		"deep actors":       {func(tk *Ticket) { tk.Identities[0] = *deep }, "nested"},
 		"actor of itself":   {func(tk *Ticket) { tk.Identities[0] = *loop }, "nested"},
+		"never expires":     {func(tk *Ticket) { tk.ExpiresAt = time.Time{} }, "ExpiresAt is zero"},
+		"expires now":       {func(tk *Ticket) { tk.ExpiresAt = now }, "ExpiresAt is past"},
+		"expires past end":  {func(tk *Ticket) { tk.EndsAt = tk.ExpiresAt.Add(-1) }, "after EndsAt"},
 	} {
 		tk := fullTicket()
+		now = tk.ExpiresAt.Add(-time.Millisecond)
 		test.change(tk)
-		err := tk.validate()
+		err := tk.Validate(now)
 		if test.want == "" && err != nil || test.want != "" && (!errors.Is(err, ErrInvalidTicket) || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: got %v, want ErrInvalidTicket with %q", name, err, test.want)
 		}
 	}
-	if err := (*Ticket)(nil).validate(); !errors.Is(err, ErrInvalidTicket) {
+	if err := (*Ticket)(nil).Validate(time.Now()); !errors.Is(err, ErrInvalidTicket) {
 		t.Errorf("nil: got %v, want ErrInvalidTicket", err)
 	}
 }

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/subjects"
 )
 
 const (
@@ -19,8 +17,7 @@ const (
 	ticketNameType = "name"
 	ticketRoleType = "role"
 
-	maxSubject    = 256 // bytes
-	maxIdentities = 8   // in a chain of actors
+	maxIdentities = 8 // in a chain of actors
 )
 
 // A Serializer writes and reads tickets as ASP.NET Core's TicketSerializer
@@ -72,7 +69,7 @@ func (s Serializer) toWire(t *ticketstore.Ticket) (*wireTicket, error) {
 	if t == nil {
 		return nil, errors.New("the ticket is nil")
 	}
-	if err := checkSubject(t.Subject); err != nil {
+	if err := subjects.Check(t.Subject); err != nil {
 		return nil, err
 	}
 	w := &wireTicket{scheme: t.Scheme}
@@ -121,7 +118,7 @@ func (s Serializer) fromWire(w *wireTicket) (*ticketstore.Ticket, error) {
 	if !ok {
 		return nil, fmt.Errorf("it has no claim of type %q: see SubjectClaim", s.subjectClaim())
 	}
-	if err := checkSubject(subject); err != nil {
+	if err := subjects.Check(subject); err != nil {
 		return nil, err
 	}
 	t.Subject = subject
@@ -138,21 +135,6 @@ func (s Serializer) fromWire(w *wireTicket) (*ticketstore.Ticket, error) {
 }
 
 func (s Serializer) subjectClaim() string { return or(s.SubjectClaim, nameIdentifier) }
-
-// checkSubject checks what the store would refuse.
-func checkSubject(subject string) error {
-	switch {
-	case subject == "":
-		return errors.New("the subject is empty")
-	case len(subject) > maxSubject:
-		return fmt.Errorf("the subject has %d bytes; at most %d are allowed", len(subject), maxSubject)
-	case !utf8.ValidString(subject):
-		return errors.New("the subject is not valid UTF-8")
-	case strings.ContainsFunc(subject, unicode.IsControl):
-		return errors.New("the subject has control characters")
-	}
-	return nil
-}
 
 // toWireIdentity appends to filled, for id and then for its actors, what of it
 // was empty.

@@ -1,0 +1,30 @@
+package redischeck
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Client returns why a store cannot use client.
+func Client(client redis.UniversalClient) error {
+	if IsNil(client) {
+		return errors.New("client: it is nil")
+	}
+	switch c := client.(type) {
+	case *redis.Ring:
+		return errors.New("client: a Ring spreads one subject's keys over servers; use a Cluster")
+	case *redis.ClusterClient:
+		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errors.New("client: ReadOnly, RouteByLatency and RouteRandomly read from replicas, which may still hold a revoked ticket")
+		}
+	}
+	return nil
+}
+
+// IsNil also finds the nil pointer in an interface, which would panic later.
+func IsNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
+}
