@@ -33,6 +33,8 @@
 //   - SignedInAt is .issued, which each of .NET's renewals moves. So the
 //     absolute lifetime binds only from the first renewal by Go on, which
 //     writes SignedInAt down.
+//   - IdleTimeout is the time from .issued to .expires, which .NET's renewals
+//     keep: a ticket that the application made for an hour slides by an hour.
 //   - EndsAt is .expires if .refresh is False, as .NET then does not renew
 //     either; otherwise there is none but that of [ticketstore.Config].
 //

@@ -352,11 +352,16 @@ func inOrder(w *wireTicket) *wireTicket {
 			last = append(last, pair{key, v})
 		}
 	}
-	if at, ok := parseDate(values[itemIssued]); ok {
-		items = append(items, pair{itemSignedInAt, at.Format(time.RFC3339)})
+	issued, hasIssued := parseDate(values[itemIssued])
+	if hasIssued {
+		items = append(items, pair{itemSignedInAt, issued.Format(time.RFC3339)})
 	}
-	if at, ok := parseDate(values[itemExpires]); ok && values[itemRefresh] == "False" {
-		items = append(items, pair{itemEndsAt, at.Format(time.RFC3339)})
+	expires, hasExpires := parseDate(values[itemExpires])
+	if hasExpires && values[itemRefresh] == "False" {
+		items = append(items, pair{itemEndsAt, expires.Format(time.RFC3339)})
+	}
+	if hasExpires && hasIssued && expires.After(issued) {
+		items = append(items, pair{itemIdleTimeout, expires.Sub(issued).String()})
 	}
 	if f := strings.Join(filled, ","); strings.Contains(f, "t") {
 		items = append(items, pair{itemFilled, f})

@@ -19,8 +19,8 @@ const (
 	itemRefresh    = ".refresh"
 )
 
-// Our own items. Those of times are empty if the ticket has none and .NET's
-// items would give it one.
+// Our own items. Those of times and of the idle timeout are empty if the ticket
+// has none and .NET's items would give it one.
 const (
 	ownPrefix = "ticketstore."
 
@@ -59,11 +59,11 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 	if !t.EndsAt.IsZero() || !t.ExpiresAt.IsZero() && refreshOff(t) {
 		m[itemEndsAt] = formatOwnTime(t.EndsAt)
 	}
-	if t.IdleTimeout != 0 {
-		if t.IdleTimeout < time.Millisecond {
-			return nil, fmt.Errorf("IdleTimeout %v is under a millisecond", t.IdleTimeout)
-		}
-		m[itemIdleTimeout] = t.IdleTimeout.Truncate(time.Millisecond).String()
+	if t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond {
+		return nil, fmt.Errorf("IdleTimeout %v is under a millisecond", t.IdleTimeout)
+	}
+	if t.IdleTimeout != 0 || window(t) > 0 {
+		m[itemIdleTimeout] = formatIdleTimeout(t.IdleTimeout)
 	}
 	for k, v := range map[string]string{
 		itemUserAgent: t.Device.UserAgent, itemAddr: formatAddr(t.Device.Addr),
@@ -90,7 +90,7 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 // fromItems sets the fields of t that are items, and returns what was filled
 // in.
 func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error) {
-	var signedIn, ends bool // whether an item of ours says
+	var signedIn, ends, idle bool // whether an item of ours says
 	for _, it := range items {
 		var err error
 		switch it.key {
@@ -110,6 +110,7 @@ func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error)
 			ends = true
 			t.EndsAt, err = parseOwnTime(it.value)
 		case itemIdleTimeout:
+			idle = true
 			t.IdleTimeout, err = parseIdleTimeout(it.value)
 		case itemUserAgent:
 			t.Device.UserAgent = it.value
@@ -141,6 +142,9 @@ func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error)
 	if !ends && refreshOff(t) {
 		t.EndsAt = t.ExpiresAt
 	}
+	if !idle {
+		t.IdleTimeout = window(t)
+	}
 	return filled, nil
 }
 
@@ -148,6 +152,15 @@ func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error)
 func refreshOff(t *ticketstore.Ticket) bool {
 	allow, ok := parseBool(t.Properties[itemRefresh])
 	return ok && !allow
+}
+
+// window returns how long t is valid after a renewal, as .NET goes by: what its
+// items say. It is 0 if they do not.
+func window(t *ticketstore.Ticket) time.Duration {
+	if t.IssuedAt.IsZero() || t.ExpiresAt.IsZero() {
+		return 0
+	}
+	return max(0, t.ExpiresAt.Truncate(time.Second).Sub(t.IssuedAt.Truncate(time.Second)))
 }
 
 func formatOwnTime(t time.Time) string {
@@ -169,9 +182,20 @@ func parseOwnTime(s string) (time.Time, error) {
 	return t, nil
 }
 
+func formatIdleTimeout(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.Truncate(time.Millisecond).String()
+}
+
+// parseIdleTimeout takes only what formatIdleTimeout gives.
 func parseIdleTimeout(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d < time.Millisecond || d.Truncate(time.Millisecond).String() != s {
+	if err != nil || d < time.Millisecond || formatIdleTimeout(d) != s {
 		return 0, errors.New("not an idle timeout")
 	}
 	return d, nil

@@ -119,3 +119,37 @@ func TestManager(t *testing.T) {
 		t.Errorf("after the lifetime: got %q, want no one", got)
 	}
 }
+
+// A ticket that .NET made for an hour slides by an hour, also in a service
+// whose own window is longer.
+func TestWindowOfTicket(t *testing.T) {
+	issued := pair{itemIssued, "Mon, 03 Mar 2031 09:00:00 GMT"}
+	expires := pair{itemExpires, "Mon, 03 Mar 2031 10:00:00 GMT"}
+	for _, test := range []struct {
+		items []pair
+		want  time.Duration
+	}{
+		{[]pair{issued, expires}, time.Hour},
+		{[]pair{issued, expires, {itemIdleTimeout, ""}}, 0},
+		{[]pair{issued, expires, {itemIdleTimeout, "20m0s"}}, 20 * time.Minute},
+		{[]pair{{itemIssued, expires.value}, {itemExpires, issued.value}}, 0},
+		{[]pair{issued}, 0},
+		{[]pair{expires}, 0},
+	} {
+		tk, err := readItems(t, test.items...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := Serializer{}.Serialize(tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Serializer{}.Deserialize("id", data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tk.IdleTimeout != test.want || again.IdleTimeout != test.want {
+			t.Errorf("%v: got IdleTimeout %v, and %v once written, want %v", test.items, tk.IdleTimeout, again.IdleTimeout, test.want)
+		}
+	}
+}

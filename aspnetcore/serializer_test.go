@@ -384,7 +384,7 @@ func TestRefusesToRead(t *testing.T) {
 		{pair{itemEndsAt, "2026-03-04T07:00:00.5Z"}, itemEndsAt},
 		{pair{itemEndsAt, "2026-03-04T07:00:00+01:00"}, itemEndsAt},
 		{pair{itemEndsAt, "0001-01-01T00:00:00Z"}, itemEndsAt},
-		{pair{itemIdleTimeout, ""}, itemIdleTimeout},
+		{pair{itemIdleTimeout, "0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "-1h0m0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "1us"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "60m"}, itemIdleTimeout},
