@@ -13,13 +13,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ticketstore/ticketstore/internal/census"
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
 const (
 	partitions  = 256
 	revokeBatch = 1000 // records in one script
-	subjectPage = 1000 // members a ZSCAN looks at
 )
 
 // Sessions implements [SessionIndex]. It takes two round trips, and a third to
@@ -106,18 +106,7 @@ func (s *RedisStore) session(subject, id string, record []byte, expiry time.Time
 	if err != nil || e.subject != subject {
 		return Session{ID: id, Subject: subject, ExpiresAt: expiry, Undecodable: true}
 	}
-	return Session{
-		ID:         id,
-		Subject:    subject,
-		Scheme:     t.Scheme,
-		Device:     t.Device,
-		SeenFrom:   t.SeenFrom,
-		SignedInAt: t.SignedInAt,
-		IssuedAt:   t.IssuedAt,
-		ExpiresAt:  t.ExpiresAt,
-		EndsAt:     t.EndsAt,
-		Persistent: t.Persistent,
-	}
+	return t.Session()
 }
 
 // Revoke implements [SessionIndex].
@@ -216,26 +205,12 @@ func (s *RedisStore) Count(ctx context.Context) (Counts, error) {
 func (s *RedisStore) Subjects(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for p := range partitions {
-			key := s.indexKeys(byte(p), "")[2]
-			seen := map[string]bool{} // ZSCAN may repeat a member
-			for cursor, more := uint64(0), true; more; more = cursor != 0 {
-				var page []string
-				var err error
-				page, cursor, err = s.client.ZScan(ctx, key, cursor, "", subjectPage).Result()
+			for subject, err := range census.Subjects(ctx, s.client, s.indexKeys(byte(p), "")[2]) {
 				if err != nil {
-					yield("", fmt.Errorf("ticketstore: subjects: %w", err))
-					return
+					err = fmt.Errorf("ticketstore: subjects: %w", err)
 				}
-				now := clock.Now(ctx).UnixMilli()
-				for pair := range slices.Chunk(page, 2) {
-					expiry, _ := strconv.ParseFloat(pair[1], 64)
-					if seen[pair[0]] || int64(expiry) <= now {
-						continue
-					}
-					seen[pair[0]] = true
-					if !yield(pair[0], nil) {
-						return
-					}
+				if !yield(subject, err) || err != nil {
+					return
 				}
 			}
 		}

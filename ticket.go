@@ -162,6 +162,22 @@ func (t *Ticket) HasRole(role string) bool {
 	return false
 }
 
+// Session returns t as it is seen from outside.
+func (t *Ticket) Session() Session {
+	return Session{
+		ID:         t.ID,
+		Subject:    t.Subject,
+		Scheme:     t.Scheme,
+		Device:     t.Device,
+		SeenFrom:   t.SeenFrom,
+		SignedInAt: t.SignedInAt,
+		IssuedAt:   t.IssuedAt,
+		ExpiresAt:  t.ExpiresAt,
+		EndsAt:     t.EndsAt,
+		Persistent: t.Persistent,
+	}
+}
+
 // Clone returns a deep copy of t.
 func (t *Ticket) Clone() *Ticket {
 	c := *t

@@ -1,13 +1,57 @@
-// Package aspnetcore reads and writes the tickets of ASP.NET Core's cookie
-// authentication, so that a Go service understands what an ASP.NET Core
-// application has serialized with TicketSerializer, and the other way round.
+// Package aspnetcore shares sessions with ASP.NET Core: a Go service beside an
+// ASP.NET Core application accepts the cookie that the application has issued,
+// finds the ticket where the application has put it, and the other way round.
 //
-//	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{
-//		Serializer: aspnetcore.Serializer{},
+//	store, err := aspnetcore.NewStore(client, aspnetcore.StoreConfig{InstanceName: "shop:"})
+//	keys, err := aspnetcore.NewKeyRing(aspnetcore.KeyRingConfig{Client: client})
+//	cfg, err := aspnetcore.ManagerConfig(aspnetcore.Options{
+//		KeyRing:         keys,
+//		ApplicationName: "shop",
+//		Lifetime:        30 * 24 * time.Hour,
 //	})
+//	manager, err := ticketstore.NewManager(store, cfg)
 //
-// A Serializer is the format of the ticket alone. The record of RedisStore has
-// a line of its own in front, which ASP.NET Core does not read.
+// examples/aspnetcore is such a pair of services, and a guide to moving from
+// one to the other. The parts can be used alone: [Serializer] is the format of
+// tickets (TicketSerializer), [KeyRing] and [Protector] are Data Protection,
+// [CookieCodec] is the cookie of CookieAuthenticationHandler with a
+// SessionStore, and [Store] the records of an ITicketStore over RedisCache. All
+// is what ASP.NET Core 10 does; 8 and 9 write the same.
+//
+// # What a Store gives up
+//
+// ASP.NET Core decides what is in Redis, and what its usual ITicketStore does
+// with it. Beside [ticketstore.RedisStore]:
+//
+//   - The key is in Redis in clear, in the name of the record and in the index:
+//     who can read Redis can read every ticket, and with a Data Protection key,
+//     which is often in the same Redis, make a cookie for it. Encrypt those
+//     keys with a certificate.
+//   - A session that the application has begun is in the index once Go has seen
+//     it or [Store.Reindex] has run, and one that the application alone has
+//     renewed stays there until the expiry that Go last saw. Until then it is
+//     not listed or counted, and RevokeAll leaves it alive.
+//   - A session that the application has ended, or that DEL has, counts until
+//     it is listed or would have expired.
+//   - For Go, a session that Go has ended is over: a tombstone stays at its key
+//     until it would have expired. The application's late renewal, an upsert,
+//     can write the ticket again, and then the application accepts it until a
+//     request with it comes to Go, which ends it there as well. A session that
+//     the application has ended leaves no tombstone, and a late renewal of its
+//     own brings it back for both.
+//   - The key cannot be rotated: Store is no [ticketstore.KeyRotator]. Signing
+//     in at the application within a live session keeps the key, as ASP.NET
+//     Core does, also for another user.
+//   - Times are kept to the second, and all sessions are in one slot of a Redis
+//     Cluster, which InstanceName has to name.
+//
+// RedisTicketStore.cs in examples/aspnetcore is an ITicketStore that runs the
+// same scripts as Store. With it in the application, revocation is final and
+// listings are complete for both runtimes.
+//
+// Go bounds a session by Options.Lifetime and by EndsAt; the application knows
+// neither. It may renew the ticket past them, and then accepts it while Go does
+// not.
 //
 // # What becomes of a ticket
 //
@@ -57,7 +101,7 @@
 // them .persistent, .issued and .expires. The value of .persistent, which has
 // no meaning, becomes empty, and an .issued that is no date is left out.
 //
-// # Where this is stricter than .NET
+// # Where tickets are read more strictly than by .NET
 //
 // Refused, though .NET reads them:
 //
@@ -76,4 +120,24 @@
 // anything is allocated for them, so that memory is bounded by the input. A
 // type or issuer that is U+0000 alone is refused when written, since .NET
 // would read the default for it.
+//
+// # Where keys and cookies differ from .NET
+//
+// A KeyRing never makes a key. It protects with .NET's default key or, if that
+// cannot be, with .NET's fallback, whereas .NET would make a new one; and it
+// reads the keys again every hour and when it misses one, .NET once a day. An
+// empty or missing list is an outage, and so is a key that is known and cannot
+// be used here: one encrypted for DPAPI or Azure Key Vault, for a certificate
+// that is not in KeyRingConfig, or of a CNG descriptor.
+//
+// Refused, though .NET reads them:
+//
+//   - dates of keys without a time zone, GUIDs in the format X, document types,
+//     encodings other than UTF-8;
+//   - items over 1 MiB, 32 levels or 10,000 nodes, and lists of over 10,000;
+//   - an empty master key, and algorithms named by a number;
+//   - certificates of the system's stores: all are given in KeyRingConfig;
+//   - cookies whose value is not base64url without padding, which is all that
+//     .NET writes, is percent-encoded or in quotes, or has over 64 KiB;
+//   - chunks whose number is over that of the request's cookies.
 package aspnetcore

@@ -153,7 +153,7 @@ func ExampleManagerConfig() {
 	}
 	cfg.LoginPath = "/Account/Login" // the application's
 
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Serializer: aspnetcore.Serializer{}})
+	store, err := aspnetcore.NewStore(client, aspnetcore.StoreConfig{InstanceName: "shop:"})
 	if err != nil {
 		panic(err)
 	}

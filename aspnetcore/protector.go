@@ -79,7 +79,7 @@ func (p *Protector) Unprotect(ctx context.Context, payload []byte) ([]byte, erro
 	if version != 0 {
 		return nil, invalidPayload(fmt.Errorf("it is of version %d; this program reads version 0", version))
 	}
-	header, body := payload[:payloadHeader:payloadHeader], payload[payloadHeader:]
+	header, body := payload[:payloadHeader], payload[payloadHeader:]
 	k, err := p.ring.opening(ctx, guidBytes([16]byte(header[len(payloadMagic):])))
 	if err != nil {
 		return nil, err

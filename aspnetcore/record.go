@@ -1,0 +1,123 @@
+package aspnetcore
+
+import (
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore"
+)
+
+// What our own field of a record holds, as the scripts parse it.
+const gone = "gone" // the session has ended, and stays so
+
+var indexed = regexp.MustCompile(`(?s)^1 ([[:xdigit:]]+) ([0-9]+) (.+)$`) // last write, and expiry and subject in the index
+
+const unixTicks = 621_355_968e9 // .NET's ticks until 1970
+
+// A record is what Redis has of a session: the hash of RedisCache, and a field
+// of ours.
+type record struct {
+	key     ticketstore.Key
+	data    []byte        // the ticket; nil if there is none
+	gone    bool          // our field says so
+	write   string        // the name of our last write; "0" if there was none
+	expiry  int64         // by which the index has the session, Unix ms; 0 if in none
+	subject string        // in whose index the session is; empty if in none
+	until   time.Time     // the absolute expiry of the record; zero if none
+	sliding time.Duration // the idle timeout of the record; 0 if none
+	foreign bool          // something that is not a hash has this key in Redis
+}
+
+// recordFields are the fields of a record that are read.
+var recordFields = []string{"data", "ticketstore", "absexp", "sldexp"}
+
+// parseRecord returns the record that HMGET of recordFields has found.
+func parseRecord(key ticketstore.Key, reply []any, err error) (*record, error) {
+	r := &record{key: key, write: "0"}
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		r.data, r.foreign = []byte{}, true
+		return r, nil
+	}
+	if err != nil {
+		return nil, redact(err)
+	}
+	if data, ok := reply[0].(string); ok {
+		r.data = []byte(data)
+	}
+	ours, _ := reply[1].(string)
+	r.gone = ours == gone
+	if f := indexed.FindStringSubmatch(ours); f != nil {
+		r.write, r.subject = f[1], f[3]
+		r.expiry, _ = strconv.ParseInt(f[2], 10, 64)
+	}
+	if n := parseTicks(reply[2]); n > 0 {
+		r.until = time.UnixMilli((n - unixTicks) / 10_000)
+	}
+	if n := parseTicks(reply[3]); n > 0 {
+		r.sliding = time.Duration(min(n, math.MaxInt64/100) * 100)
+	}
+	return r, nil
+}
+
+// redact takes from err what Redis quotes of a command that it does not know,
+// or no longer: session keys are secret.
+func redact(err error) error {
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		if text, _, quotes := strings.Cut(err.Error(), ", with args beginning with"); quotes {
+			return errors.New(text)
+		}
+	}
+	return err
+}
+
+// live reports whether there is a session that has not been ended.
+func (r *record) live() bool { return r.data != nil && !r.gone }
+
+// indexes reports whether the index has what t, the ticket of r, says.
+func (r *record) indexes(t *ticketstore.Ticket) bool {
+	return r.subject == t.Subject && r.expiry == t.ExpiresAt.UnixMilli()
+}
+
+// revision returns what the scripts compare: a hash of the data, which tells
+// what ASP.NET Core has written, and the name of our last write. SHA-1 is the
+// hash that scripts have; nothing depends on its being hard to collide.
+func revision(data []byte, write string) string {
+	sum := sha1.Sum(data)
+	return hex.EncodeToString(sum[:]) + write
+}
+
+func newWrite() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// sessionID returns the public ID of the session that key opens.
+func sessionID(key ticketstore.Key) string {
+	sum := sha256.Sum256([]byte(key))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// parseTicks returns the number in a field; -1 if there is none.
+func parseTicks(field any) int64 {
+	s, _ := field.(string)
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	return -1
+}
+
+// ticks returns t as .NET's DateTimeOffset.Ticks: 100 ns since the year 1.
+func ticks(t time.Time) int64 { return t.Unix()*1e7 + int64(t.Nanosecond())/100 + unixTicks }
