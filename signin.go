@@ -75,7 +75,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 //
 // Call it before writing to w, by POST: a link could sign users out.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
-	keys, err := m.keys(r, append(cookiesSet(w), r.Cookies()...))
+	keys, err := m.allKeys(w, r)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	if !ok {
 		return nil, fmt.Errorf("ticketstore: rotate: %T is no KeyRotator: %w", m.store, errors.ErrUnsupported)
 	}
-	keys, err := m.keys(r, append(cookiesSet(w), r.Cookies()...))
+	keys, err := m.allKeys(w, r)
 	if err != nil {
 		return nil, err
 	}
@@ -240,6 +240,16 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presen
 		return nil, err
 	}
 	return append(set.presented, res.presented...), nil
+}
+
+// allKeys returns the keys in cookies already set on w, then those in r's.
+func (m *Manager) allKeys(w http.ResponseWriter, r *http.Request) ([]Key, error) {
+	set, err := m.keys(r, cookiesSet(w))
+	if err != nil {
+		return nil, err
+	}
+	presented, err := m.keys(r, r.Cookies())
+	return append(set, presented...), err
 }
 
 // cookiesSet returns the cookies that w sets.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -553,6 +554,39 @@ func TestRotate(t *testing.T) {
 		}
 		wantSessions(t, b, s.store, "alice", before.ID)
 	})
+}
+
+// A lastFirst prefers the last cookie of a request, as ASP.NET Core does.
+type lastFirst struct{ secureCodec }
+
+func (c lastFirst) Decode(ctx context.Context, name string, cookies []*http.Cookie) ([]Key, error) {
+	cookies = slices.Clone(cookies)
+	slices.Reverse(cookies)
+	return c.secureCodec.Decode(ctx, name, cookies)
+}
+
+// A cookie set in this response counts before those of the request, whichever
+// of them the codec prefers, and however many there are.
+func TestCookieOfThisResponseFirst(t *testing.T) {
+	b := miniBackend(t)
+	s := newSite(t, b, Config{Codec: lastFirst{newSecureCodec(testKeys)}})
+	old := s.login(t, "alice")
+	r, w := s.request(t, "POST", "/", old, old, old, old), httptest.NewRecorder()
+	for i := range 2 {
+		if _, err := s.manager.Rotate(w, r, nil); err != nil {
+			t.Fatalf("Rotate %d: %v", i+1, err)
+		}
+	}
+	rotated := onlyCookie(t, w.Result())
+	if got := s.who(t, rotated); got != "alice" {
+		t.Errorf("rotated twice: got %q, want alice", got)
+	}
+	if err := s.manager.SignOut(w, r); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.who(t, rotated); got != "-" {
+		t.Errorf("signed out: got %q, want nobody", got)
+	}
 }
 
 // A key that has been rotated away does not slide the session.
