@@ -9,8 +9,8 @@ import (
 
 // checkCommands are all the commands of the store, on a key that does not
 // exist and is gone again at the end. HSET is first, as Redis lets a script
-// that has written go on when memory is full. SCAN is the operator's, and
-// missing.
+// that has written go on when memory is full. Reindex, which is the operator's,
+// needs SCAN and SCRIPT LOAD besides.
 const checkCommands = `
   {'HSET', k, 'f', ''}, {'HMGET', k, 'f'}, {'HGET', k, 'f'}, {'TYPE', k}, {'PTTL', k}, {'PEXPIREAT', k, 1}, {'HDEL', k, 'f'},
   {'DEL', k}, {'TIME'}, {'ZADD', k, 'XX', 0, ''}, {'ZREM', k, ''}, {'ZREMRANGEBYSCORE', k, 0, 0}, {'ZCOUNT', k, 0, 0},

@@ -34,11 +34,11 @@
 //   - A session that the application has ended, or that DEL has, counts until
 //     it is listed or would have expired.
 //   - For Go, a session that Go has ended is over: a tombstone stays at its key
-//     until it would have expired. The application's late renewal, an upsert,
-//     can write the ticket again, and then the application accepts it until a
-//     request with it comes to Go, which ends it there as well. A session that
-//     the application has ended leaves no tombstone, and a late renewal of its
-//     own brings it back for both.
+//     until it would have expired, and for an hour at least. The application's
+//     late renewal, an upsert, can write the ticket again, and then the
+//     application accepts it until a request with it comes to Go, which ends it
+//     there as well. A session that the application has ended leaves no
+//     tombstone, and a late renewal of its own brings it back for both.
 //   - The key cannot be rotated: Store is no [ticketstore.KeyRotator]. Signing
 //     in at the application within a live session keeps the key, as ASP.NET
 //     Core does, also for another user.
@@ -49,9 +49,9 @@
 // same scripts as Store. With it in the application, revocation is final and
 // listings are complete for both runtimes.
 //
-// Go bounds a session by Options.Lifetime and by EndsAt; the application knows
-// neither. It may renew the ticket past them, and then accepts it while Go does
-// not.
+// Go bounds a session by Options.Lifetime and by EndsAt, of which the usual
+// class knows neither, and RedisTicketStore.cs the second. The application may
+// renew a ticket past them, and then accepts it while Go does not.
 //
 // # What becomes of a ticket
 //

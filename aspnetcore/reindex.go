@@ -16,18 +16,20 @@ const reindexBatch = 1000 // keys that a SCAN looks at
 // A Reindexed says how far a [Store.Reindex] is.
 type Reindexed struct {
 	Sessions    int // live sessions read
-	Added       int // of them, put into the index
+	Added       int // of them, put into the index of their subject
 	Undecodable int // of them, not readable: if that is all, check SubjectClaim
 }
 
 // Reindex reads every session in Redis and puts those into the index that are
 // not there: those that ASP.NET Core has begun, or given to another user, and
-// Go has not seen since. It calls progress, unless that is nil, after each
-// step, and returns what it did.
+// Go has not seen since; all of them, if the index has been lost. One that has
+// ended and that ASP.NET Core has brought back ends there, too. It calls
+// progress, unless that is nil, after each step, and returns what it did.
 //
 // It is the operator's, after the Go service has been added to a running
 // application: it scans the whole database, a step at a time, while everything
-// goes on. Run again, it adds what is new.
+// goes on. Run again, it adds what is new. An ACL user needs SCAN and SCRIPT
+// LOAD for it.
 func (s *Store) Reindex(ctx context.Context, progress func(Reindexed)) (Reindexed, error) {
 	var done Reindexed
 	if err := s.scan(ctx, func(names []string) error {
@@ -72,7 +74,9 @@ func (s *Store) scan(ctx context.Context, step func(names []string) error) error
 func (s *Store) reindex(ctx context.Context, names []string, done *Reindexed) error {
 	var entries []redis.Z
 	for _, name := range names {
-		entries = append(entries, redis.Z{Member: strings.TrimPrefix(name, s.instance)})
+		if key := strings.TrimPrefix(name, s.instance); s.wellFormed(ticketstore.Key(key)) {
+			entries = append(entries, redis.Z{Member: key})
+		}
 	}
 	records, err := s.records(ctx, entries)
 	if err != nil {
@@ -83,9 +87,15 @@ func (s *Store) reindex(ctx context.Context, names []string, done *Reindexed) er
 	}
 	now := clock.Now(ctx)
 	pipe := s.client.Pipeline()
-	var added []*redis.Cmd
+	var indexed []*redis.Cmd
 	for _, r := range records {
-		if !r.live() {
+		switch {
+		case r.gone && r.data != nil:
+			if err := s.end(ctx, r); err != nil {
+				return err
+			}
+			continue
+		case !r.live():
 			continue
 		}
 		t, err := s.ticket(r)
@@ -93,22 +103,22 @@ func (s *Store) reindex(ctx context.Context, names []string, done *Reindexed) er
 			continue
 		}
 		done.Sessions++
-		switch {
-		case err != nil:
+		if err != nil {
 			done.Undecodable++
-		case !r.indexes(t):
-			added = append(added, indexScript.EvalSha(ctx, pipe, s.indexScriptKeys(r, t), indexArgs(r, t)...))
+			continue
 		}
+		indexed = append(indexed, indexScript.EvalSha(ctx, pipe, s.indexScriptKeys(r, t), indexArgs(r, t)...))
 	}
-	if len(added) == 0 {
+	if len(indexed) == 0 {
 		return nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return redact(err)
 	}
-	for _, cmd := range added {
-		n, _ := cmd.Int()
-		done.Added += n
+	for _, cmd := range indexed {
+		if n, _ := cmd.Int(); n == 2 {
+			done.Added++
+		}
 	}
 	return nil
 }

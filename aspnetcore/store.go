@@ -320,7 +320,7 @@ func (s *Store) index(ctx context.Context, r *record, t *ticketstore.Ticket) (bo
 	if err != nil {
 		return false, fmt.Errorf("aspnetcore: index: session %s: %w", t.ID, err)
 	}
-	return n == 1, nil
+	return n > 0, nil
 }
 
 func (s *Store) indexScriptKeys(r *record, t *ticketstore.Ticket) []string {

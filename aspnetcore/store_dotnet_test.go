@@ -732,7 +732,8 @@ func TestUpsertAfterEnd(t *testing.T) {
 	})
 }
 
-// What is left of a session lasts as long as it would have, and not for ever.
+// What is left of a session lasts as long as it would have, an hour at least,
+// and not for ever.
 func TestTombstones(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		const day = 24 * time.Hour
@@ -744,18 +745,19 @@ func TestTombstones(t *testing.T) {
 		}{
 			"an hour":             {absolute: time.Hour, want: time.Hour},
 			"sliding":             {absolute: 8 * time.Hour, sliding: time.Minute, want: 8 * time.Hour},
-			"sliding alone":       {sliding: time.Minute, want: time.Minute},
+			"sliding alone":       {sliding: time.Minute, want: time.Hour},
 			"no TTL":              {absolute: time.Hour, then: []any{"PERSIST"}, want: time.Hour},
-			"no TTL, no absexp":   {want: day},
+			"no TTL, no absexp":   {want: time.Hour},
 			"TTL longer":          {absolute: time.Hour, then: []any{"EXPIRE", 7200}, want: 2 * time.Hour},
 			"10 years":            {absolute: 3650 * day, want: 400 * day},
 			"absexp is past":      {absolute: time.Hour, then: []any{"HSET", "absexp", ticks(s2000)}, want: time.Hour},
-			"absexp is past, ...": {then: []any{"HSET", "absexp", ticks(s2000)}, want: day},
+			"absexp is past, ...": {then: []any{"HSET", "absexp", ticks(s2000)}, want: time.Hour},
 			"absexp is text":      {absolute: time.Hour, then: []any{"HSET", "absexp", "soon"}, want: time.Hour},
 			"absexp is nan":       {absolute: time.Hour, then: []any{"HSET", "absexp", "nan"}, want: time.Hour},
 			"absexp is huge":      {absolute: time.Hour, then: []any{"HSET", "absexp", "9223372036854775807"}, want: 400 * day},
 			"a string":            {absolute: time.Hour, then: []any{"SET", "x", "KEEPTTL"}, want: time.Hour},
-			"a string, no TTL":    {absolute: time.Hour, then: []any{"SET", "x"}, want: day},
+			"a string, no TTL":    {absolute: time.Hour, then: []any{"SET", "x"}, want: time.Hour},
+			"a minute":            {absolute: time.Minute, want: time.Hour},
 		} {
 			s := newSite(t, b.another(t), StoreConfig{})
 			now := s.now().Truncate(time.Second)

@@ -30,9 +30,9 @@ local function owned(record, subject)
   return data and of == subject
 end
 
--- bury ends a session: what stays, until it would have expired, is a hash
--- without data, which RedisCache takes for no entry. It returns 1 if the
--- session was live, else 0. It is not the first to write, as Redis refuses
+-- bury ends a session: what stays, until it would have expired and for an hour
+-- at least, is a hash without data, which RedisCache takes for no entry. It
+-- returns 1 if the session was live, else 0. It is not the first to write, as Redis refuses
 -- that when memory is full.
 local function bury(record, t)
   local data, ours = read(record)
@@ -45,10 +45,10 @@ local function bury(record, t)
     local ticks = tonumber(redis.call('HGET', record, 'absexp') or '')
     till = math.max(till, ((ticks or 0) - 621355968000000000) / 10000)
   end
-  if till < t then till = t + 86400000 end -- it would never have expired
+  till = math.min(math.max(till, t + 3600000), t + 34560000000) -- 400 days
   redis.call('HSET', record, 'ticketstore', 'gone')
   redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
-  redis.call('PEXPIREAT', record, string.format('%.0f', math.min(till, t + 34560000000))) -- 400 days
+  redis.call('PEXPIREAT', record, string.format('%.0f', till))
   return data and ours ~= 'gone' and 1 or 0
 end
 
