@@ -122,8 +122,8 @@ type Device struct {
 	Addr netip.Addr `json:"addr,omitzero"`
 }
 
-// NewTicket returns a ticket for subject with one identity that holds claims.
-// The ticket keeps a copy of claims.
+// NewTicket returns a ticket for subject with one identity that holds claims,
+// of which it keeps a copy; without claims, with none.
 func NewTicket(subject string, claims ...Claim) *Ticket {
 	t := &Ticket{Subject: subject}
 	if len(claims) > 0 {

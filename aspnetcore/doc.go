@@ -90,8 +90,8 @@
 //
 // To .NET an identity without an authentication type is not signed in, and
 // empty name and role claim types mean others than they do here. So an empty
-// AuthenticationType is written as the scheme, also in an actor and in an
-// identity that .NET left without one, and an empty NameClaimType and
+// AuthenticationType is written as the scheme, or as "Cookies" if that is empty
+// too, also in an actor and in an identity that .NET left without one, and an empty NameClaimType and
 // RoleClaimType as "name" and "role". These, and a subject claim that was
 // added, are taken out again when the ticket is read: the item
 // ticketstore.filled says what they are.

@@ -14,7 +14,7 @@ import (
 // between two. Taking out too much would change no meaning, since it is filled
 // in again.
 const (
-	filledType     = "t" // AuthenticationType, with the scheme
+	filledType     = "t" // AuthenticationType, with the scheme, or "Cookies" if that is empty
 	filledName     = "n" // NameClaimType, with "name"
 	filledRole     = "r" // RoleClaimType, with "role"
 	filledSubject  = "s" // the subject claim, last of the first identity
@@ -38,7 +38,7 @@ func splitFilled(s string) ([]string, error) {
 // subjectIdentity is the identity of a ticket that has none.
 func (s Serializer) subjectIdentity(t *ticketstore.Ticket) wireIdentity {
 	return wireIdentity{
-		authenticationType: t.Scheme,
+		authenticationType: or(t.Scheme, defaultScheme),
 		nameType:           ticketNameType,
 		roleType:           ticketRoleType,
 		claims:             []wireClaim{s.claimOf(t.Subject)},
@@ -55,7 +55,7 @@ func (s Serializer) claimOf(subject string) wireClaim {
 // empty takes out of id, an identity of t, what was filled in.
 func (s Serializer) empty(t *ticketstore.Ticket, id *ticketstore.Identity, filled string) {
 	if strings.Contains(filled, filledType) {
-		id.AuthenticationType = unless(id.AuthenticationType, t.Scheme)
+		id.AuthenticationType = unless(id.AuthenticationType, or(t.Scheme, defaultScheme))
 	}
 	if strings.Contains(filled, filledName) {
 		id.NameClaimType = unless(id.NameClaimType, ticketNameType)

@@ -55,7 +55,7 @@ type KeyRingConfig struct {
 // A KeyRing has the keys of ASP.NET Core's Data Protection. It reads them when
 // first needed, every hour, and when it misses one (at most every 30 seconds),
 // but makes none: an ASP.NET Core application has to. It is safe for concurrent
-// use.
+// use. Make one with [NewKeyRing].
 //
 // If the keys cannot be read again, those in hand go on to work, revoked ones
 // among them if the revocation has not been read.

@@ -162,7 +162,7 @@ func defaultCookieName(scheme string) string {
 
 // codecProblems returns what is wrong with the fields that a CookieCodec needs.
 func (o *Options) codecProblems() (errs []error) {
-	if o.KeyRing == nil {
+	if o.KeyRing == nil || o.KeyRing.source == nil {
 		errs = append(errs, problem("KeyRing", "it is required: see NewKeyRing"))
 	}
 	if !utf8.ValidString(o.ApplicationName) {

@@ -143,7 +143,7 @@ func toWireIdentity(id *ticketstore.Identity, scheme string, filled *[]string, d
 		return wireIdentity{}, fmt.Errorf("actors are nested more than %d deep", maxIdentities)
 	}
 	w := wireIdentity{
-		authenticationType: or(id.AuthenticationType, scheme),
+		authenticationType: or(id.AuthenticationType, or(scheme, defaultScheme)),
 		nameType:           or(id.NameClaimType, ticketNameType),
 		roleType:           or(id.RoleClaimType, ticketRoleType),
 		bootstrapContext:   id.BootstrapContext,

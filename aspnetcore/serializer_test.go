@@ -439,3 +439,29 @@ func TestSerializerIsNotComparable(t *testing.T) {
 		t.Error("Serializer is comparable")
 	}
 }
+
+// A ticket that says neither how nor by which scheme its user signed in is
+// still one of somebody who is signed in, which .NET tells by the type.
+func TestAuthenticationTypeIsNeverEmpty(t *testing.T) {
+	for scheme, want := range map[string]string{"": "Cookies", "Identity.Application": "Identity.Application"} {
+		for _, claims := range [][]ticketstore.Claim{nil, {{Type: "department", Value: "books"}}} {
+			tk := ticketstore.NewTicket("alice", claims...)
+			tk.Scheme = scheme
+			data, err := Serializer{}.Serialize(tk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := readTicket(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := w.identities[0].authenticationType; got != want || w.scheme != scheme {
+				t.Errorf("scheme %q: got the type %q, scheme %q, want %q", scheme, got, w.scheme, want)
+			}
+			again, err := Serializer{}.Deserialize("", data)
+			if err != nil || !reflect.DeepEqual(again.Identities, tk.Identities) {
+				t.Errorf("scheme %q: got %+v, %v, want %+v", scheme, again, err, tk)
+			}
+		}
+	}
+}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	_ "embed"
+	"embed"
 	"html/template"
 	"log/slog"
 	"net"
@@ -13,10 +13,10 @@ import (
 	"github.com/ticketstore/ticketstore/devices"
 )
 
-//go:embed page.html
-var pageHTML string
+//go:embed page.html style.css
+var files embed.FS
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
 
 // The types of claims that ASP.NET Core goes by, System.Security.Claims.ClaimTypes.
 const (
@@ -28,18 +28,21 @@ const (
 type app struct{ manager *ticketstore.Manager }
 
 func (a *app) routes() (http.Handler, error) {
-	own, err := devices.New(a.manager, devices.Config{})
+	own, err := devices.New(a.manager, devices.Config{Text: devices.Text{
+		Note: "Last use is noted once in a while, at most every half of a session's length. Signing out everywhere includes this device.",
+	}})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /go/{$}", a.manager.Wrap(http.HandlerFunc(a.home)))
 	mux.Handle("/go/sessions/", http.StripPrefix("/go/sessions", own))
+	mux.Handle("GET /go/style.css", http.StripPrefix("/go", http.FileServerFS(files)))
 	mux.HandleFunc("POST /go/login", a.login)
 	mux.HandleFunc("POST /go/logout", a.logout)
 	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, 16<<10))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		protected.ServeHTTP(w, r)
 	}), nil

@@ -45,6 +45,7 @@ type shared struct {
 	certificate     string
 	instanceName    string
 	expireTimeSpan  time.Duration
+	noSliding       bool
 	lifetime        time.Duration // the Go service's alone
 	insecure        bool
 }
@@ -62,6 +63,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags.StringVar(&s.certificate, "certificate", "", "PEM `file` of certificate and key of ProtectKeysWithCertificate, if that is used")
 	flags.StringVar(&s.instanceName, "instance-name", "example:", "InstanceName of RedisCacheOptions")
 	flags.DurationVar(&s.expireTimeSpan, "expire-time-span", 14*24*time.Hour, "ExpireTimeSpan")
+	flags.BoolVar(&s.noSliding, "no-sliding", false, "SlidingExpiration is false")
 	flags.DurationVar(&s.lifetime, "lifetime", 30*24*time.Hour, "end a session this long after sign-in, however active")
 	flags.BoolVar(&s.insecure, "insecure", false, "drop the cookie's Secure attribute: needed behind a proxy without TLS, as here")
 	err := flags.Parse(args)
@@ -137,12 +139,13 @@ func open(ctx context.Context, client redis.UniversalClient, s shared, stdout io
 		return nil, nil, err
 	}
 	if err := ring.Check(ctx); err != nil {
-		return nil, nil, fmt.Errorf("%w (start the ASP.NET Core application first: it makes the keys)", err)
+		return nil, nil, err
 	}
 	cfg, err := aspnetcore.ManagerConfig(aspnetcore.Options{
 		KeyRing:                        ring,
 		ApplicationName:                s.applicationName,
 		ExpireTimeSpan:                 s.expireTimeSpan,
+		NoSliding:                      s.noSliding,
 		Lifetime:                       s.lifetime,
 		DangerouslyAllowInsecureCookie: s.insecure,
 	})

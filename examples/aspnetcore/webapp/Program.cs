@@ -41,6 +41,8 @@ app.MapGet("/healthz", (IDataProtectionProvider keys) =>
     return "ok";
 });
 
+app.MapGet("/favicon.ico", () => Results.NoContent()); // asked for by every page of the site that names none
+
 app.MapGet("/", async (HttpContext context) =>
 {
     if ((await context.AuthenticateAsync()).Ticket is not { } ticket)
