@@ -401,7 +401,7 @@ func TestStoreTimeout(t *testing.T) {
 	b := miniBackend(t)
 	real := b.store(t, RedisConfig{})
 	stub := &stubStore{TicketStore: real}
-	s := newSiteOn(t, b, stub, Config{StoreTimeout: 20 * time.Millisecond})
+	s := newSiteOn(t, b, stub, Config{StoreTimeout: 500 * time.Millisecond})
 	c := s.login(t, "alice")
 	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	stub.retrieve = func(ctx context.Context, _ Key) (*Ticket, error) { return nil, hang(ctx) }
