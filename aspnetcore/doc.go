@@ -116,6 +116,10 @@
 //   - a ticket without a subject, as above;
 //   - an item that begins with "ticketstore." and is malformed or unknown.
 //
+// Of the records of RedisCache, Store refuses one whose sldexp is 0 or negative
+// other than -1, which .NET reads once and deletes, and a ticket at the very
+// instant of its expiry.
+//
 // Counts and lengths are checked against what is left of the ticket before
 // anything is allocated for them, so that memory is bounded by the input. A
 // type or issuer that is U+0000 alone is refused when written, since .NET

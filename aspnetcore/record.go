@@ -23,7 +23,10 @@ const gone = "gone" // the session has ended, and stays so
 
 var indexed = regexp.MustCompile(`(?s)^1 ([[:xdigit:]]+) ([0-9]+) (.+)$`) // last write, and expiry and subject in the index
 
-const unixTicks = 621_355_968e9 // .NET's ticks until 1970
+const (
+	unixTicks = 621_355_968e9             // .NET's ticks until 1970
+	maxTicks  = 3_155_378_975_999_999_999 // DateTime.MaxValue.Ticks
+)
 
 // A record is what Redis has of a session: the hash of RedisCache, and a field
 // of ours.
@@ -37,6 +40,7 @@ type record struct {
 	until   time.Time     // the absolute expiry of the record; zero if none
 	sliding time.Duration // the idle timeout of the record; 0 if none
 	foreign bool          // something that is not a hash has this key in Redis
+	odd     bool          // RedisCache has not written its times, or would not read them
 }
 
 // recordFields are the fields of a record that are read.
@@ -61,11 +65,14 @@ func parseRecord(key ticketstore.Key, reply []any, err error) (*record, error) {
 		r.write, r.subject = f[1], f[3]
 		r.expiry, _ = strconv.ParseInt(f[2], 10, 64)
 	}
-	if n := parseTicks(reply[2]); n > 0 {
-		r.until = time.UnixMilli((n - unixTicks) / 10_000)
+	until, ok := parseTicks(reply[2])
+	sliding, slides := parseTicks(reply[3])
+	r.odd = !ok || !slides || sliding == 0
+	if until > 0 {
+		r.until = time.UnixMilli((until - unixTicks) / 10_000)
 	}
-	if n := parseTicks(reply[3]); n > 0 {
-		r.sliding = time.Duration(min(n, math.MaxInt64/100) * 100)
+	if sliding > 0 {
+		r.sliding = time.Duration(min(sliding, math.MaxInt64/100) * 100)
 	}
 	return r, nil
 }
@@ -110,13 +117,18 @@ func sessionID(key ticketstore.Key) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// parseTicks returns the number in a field; -1 if there is none.
-func parseTicks(field any) int64 {
-	s, _ := field.(string)
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return n
+// parseTicks returns the number in a field, -1 if there is none, and whether
+// it is one of .NET's: ticks until the year 9999, or -1.
+func parseTicks(field any) (n int64, ok bool) {
+	s, ok := field.(string)
+	if !ok {
+		return -1, true
 	}
-	return -1
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < -1 || n > maxTicks || strconv.FormatInt(n, 10) != s {
+		return -1, false
+	}
+	return n, true
 }
 
 // ticks returns t as .NET's DateTimeOffset.Ticks: 100 ns since the year 1.

@@ -373,6 +373,9 @@ func (s *Store) ticket(r *record) (*ticketstore.Ticket, error) {
 	if r.foreign {
 		return nil, fmt.Errorf("%w: session %s: no hash is there in Redis: check InstanceName and Prefix, and that the application's class uses RedisCache", ticketstore.ErrUndecodable, id)
 	}
+	if r.odd {
+		return nil, fmt.Errorf("%w: session %s: its absexp or sldexp is not what RedisCache writes", ticketstore.ErrUndecodable, id)
+	}
 	t, err := s.serializer.Deserialize(id, r.data)
 	if err != nil {
 		return nil, err
