@@ -68,9 +68,10 @@ type StoreConfig struct {
 // runtime reads, renews and ends the sessions of both. It is safe for
 // concurrent use. The package comment says what it cannot promise.
 //
-// Reading a ticket is one HMGET, and once for each session that ASP.NET Core
-// has begun, a script that puts it in the index; each write is one atomic
-// script.
+// Reading a ticket is one HMGET, and once after ASP.NET Core has begun or
+// renewed a session, a script that brings the index up to date; each write is
+// one atomic script. Keys are in Redis in clear: keep names of records, and
+// MONITOR, out of logs.
 type Store struct {
 	client      redis.UniversalClient
 	instance    string
