@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,18 +75,37 @@ type Config struct {
 	// SameSite is the cookie's SameSite attribute. If zero, Lax.
 	SameSite http.SameSite
 
+	// Partitioned makes browsers keep one cookie for each site that embeds the
+	// application (CHIPS). It needs Secure and SameSite None.
+	Partitioned bool
+
 	// LoginPath is where Require sends a browser's navigation, with the
-	// parameter ReturnUrl: a path, perhaps with a query. If empty, it answers
-	// 401 to browsers too.
+	// parameter ReturnUrl: a path as the browser sees it, perhaps with a query.
+	// If empty, it answers 401 to browsers too.
 	LoginPath string
 
-	// ClientAddr returns the client's address for [Ticket].Device and
-	// SeenFrom. If nil, the connection's, which is the proxy's behind one.
-	// Trust a forwarded header only if your proxy sets it.
+	// PathPrefix returns what a proxy in front takes off the paths of requests:
+	// "/app", or r.Header.Get("X-Forwarded-Prefix") if the proxy always sets
+	// that. ReturnUrl begins with it. If nil, nothing is taken off; do not name
+	// what [http.StripPrefix] takes off.
+	PathPrefix func(*http.Request) string
+
+	// TrustedProxies are the addresses of your own proxies, each of which
+	// appends the address that it was called from to X-Forwarded-For or to
+	// Forwarded (RFC 7239). The client's address, for [Ticket].Device and
+	// SeenFrom, is then the last one there that is not among them: what comes
+	// before it, anybody can have written. What comes by a Unix socket counts
+	// as a proxy's. If empty, the client's address is the connection's.
+	TrustedProxies []netip.Prefix
+
+	// ClientAddr returns the client's address in place of TrustedProxies, say
+	// from a header that your network overwrites. To record none, return
+	// netip.Addr{}.
 	ClientAddr func(*http.Request) netip.Addr
 
 	// Activity reports whether a request keeps the session alive. If nil, all
-	// do. Return false for what a page asks for by itself.
+	// do but a browser's prefetches. Return false for what a page asks for by
+	// itself.
 	Activity func(*http.Request) bool
 
 	// ErrorHandler answers when the store cannot. If nil, 503 Service
@@ -132,13 +152,24 @@ func (c Config) withDefaults() Config {
 	if c.SameSite == 0 {
 		c.SameSite = http.SameSiteLaxMode
 	}
-	if c.ClientAddr == nil {
+	switch {
+	case c.ClientAddr != nil:
+	case len(c.TrustedProxies) > 0:
+		c.ClientAddr = proxies(slices.Clone(c.TrustedProxies)).clientAddr
+	default:
 		c.ClientAddr = connectionAddr
 	}
+	c.TrustedProxies = nil
 	if c.Activity == nil {
-		c.Activity = func(*http.Request) bool { return true }
+		c.Activity = func(r *http.Request) bool { return !prefetch(r) }
 	}
 	return c
+}
+
+// prefetch reports whether a browser asks for r on speculation: nobody may ever
+// see the answer. What a page asks for once it is shown, counts.
+func prefetch(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Sec-Purpose"), "prefetch") || r.Header.Get("Purpose") == "prefetch"
 }
 
 // validate returns every problem of c, which has its defaults, in one error.
@@ -204,6 +235,13 @@ func (c *Config) validate(given Config) error {
 	default:
 		add("SameSite", "%d is none of Lax, Strict and None", c.SameSite)
 	}
+	if c.Partitioned && (c.SameSite != http.SameSiteNoneMode || c.DangerouslyAllowInsecureCookie) {
+		add("Partitioned", "it needs Secure and SameSite None: browsers send no other cookie to an embedded page")
+	}
+	if given.ClientAddr != nil && len(given.TrustedProxies) > 0 {
+		add("ClientAddr", "it takes the place of TrustedProxies; set one of them")
+	}
+	errs = append(errs, proxies(given.TrustedProxies).problems()...)
 	if err := (&http.Cookie{Name: c.CookieName, Path: c.CookiePath, Domain: c.CookieDomain}).Valid(); err != nil {
 		add("CookieName, CookieDomain, CookiePath", "%w", err)
 	}
@@ -216,13 +254,4 @@ func (c *Config) validate(given Config) error {
 // problem says what is wrong with a field of a config.
 func problem(field, format string, args ...any) error {
 	return fmt.Errorf(field+": "+format, args...)
-}
-
-// connectionAddr returns the address of the connection that r came by.
-func connectionAddr(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }

@@ -3,6 +3,7 @@ package ticketstore
 import (
 	"bytes"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -77,6 +78,10 @@ func TestNewManagerBadInput(t *testing.T) {
 		"domain with a slash":   {store, Config{CookieKeys: testKeys, CookieDomain: "a/b"}, []string{"CookieDomain"}},
 		"login elsewhere":       {store, Config{CookieKeys: testKeys, LoginPath: "//evil.example"}, []string{"LoginPath"}},
 		"login with scheme":     {store, Config{CookieKeys: testKeys, LoginPath: "https://example.com/login"}, []string{"LoginPath"}},
+		"no range":              {store, Config{CookieKeys: testKeys, TrustedProxies: []netip.Prefix{{}}}, []string{"TrustedProxies", "no range"}},
+		"everybody a proxy":     {store, Config{CookieKeys: testKeys, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}, []string{"TrustedProxies", "0.0.0.0/0"}},
+		"mapped proxies":        {store, Config{CookieKeys: testKeys, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")}}, []string{"TrustedProxies", "IPv4"}},
+		"proxies and function":  {store, Config{CookieKeys: testKeys, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ClientAddr: connectionAddr}, []string{"ClientAddr", "TrustedProxies"}},
 		"unknown SameSite":      {store, Config{CookieKeys: testKeys, SameSite: http.SameSiteDefaultMode}, []string{"SameSite"}},
 		"everything at once":    {nil, Config{CookieKeys: short, Lifetime: -1, CookieName: "__Host-x", CookieDomain: "example.com", SameSite: 9}, []string{"store", "CookieKeys[0].Hash", "Lifetime", "CookieDomain", "SameSite"}},
 	} {
@@ -115,6 +120,8 @@ func TestCookieAttributeMatrix(t *testing.T) {
 		{Config{}, "__Host-session; Path=/; HttpOnly; Secure; SameSite=Lax"},
 		{Config{SameSite: http.SameSiteStrictMode}, "__Host-session; Path=/; HttpOnly; Secure; SameSite=Strict"},
 		{Config{SameSite: http.SameSiteNoneMode}, "__Host-session; Path=/; HttpOnly; Secure; SameSite=None"},
+		{Config{SameSite: http.SameSiteNoneMode, Partitioned: true}, "__Host-session; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"},
+		{Config{Partitioned: true}, ""},
 		{Config{CookieDomain: "example.com"}, "__Secure-session; Path=/; Domain=example.com; HttpOnly; Secure; SameSite=Lax"},
 		{Config{CookiePath: "/app"}, "__Secure-session; Path=/app; HttpOnly; Secure; SameSite=Lax"},
 		{Config{CookieName: "sid"}, "sid; Path=/; HttpOnly; Secure; SameSite=Lax"},
@@ -142,8 +149,12 @@ func TestCookieAttributeMatrix(t *testing.T) {
 			continue
 		}
 		s := newSite(t, b, test.cfg)
-		for _, page := range []string{"/login?user=alice", "/logout"} {
-			res := s.get(t, page)
+		alice := s.login(t, "alice")
+		for _, page := range []string{"/login?user=alice", "/rotate", "/logout"} {
+			res := s.get(t, page, alice)
+			if page == "/login?user=alice" {
+				alice = onlyCookie(t, res)
+			}
 			c := onlyCookie(t, res)
 			line := res.Header.Get("Set-Cookie")
 			got := strings.Replace(strings.Replace(line, "="+c.Value, "", 1), "; Max-Age=0", "", 1)

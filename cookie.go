@@ -13,9 +13,9 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// maxCookies bounds the keys taken from one request, and so what a request
-// with many cookies of our name costs the store.
-const maxCookies = 4
+// maxKeys bounds the keys read for one request, and so what a request with
+// many cookies of our name costs the store.
+const maxKeys = 16
 
 // A CookieKey signs cookies and, with Block, encrypts them. Make one with
 //
@@ -48,11 +48,12 @@ type CookieCodec interface {
 	// Encode returns the value of the cookie called name.
 	Encode(ctx context.Context, name string, key Key) (value string, err error)
 
-	// Decode returns the keys in cookies, those of a request, preferred first
-	// and at most four. Cookies of other names may hold parts of one. What is
-	// malformed or forged is left out without an error: with no keys the
-	// request is anonymous. An error means that the codec could not answer,
-	// and the request gets 503.
+	// Decode returns the keys in cookies, those of a request, preferred first.
+	// Cookies of other names may hold parts of one. What is malformed or
+	// forged is left out without an error: with no keys the request is
+	// anonymous, as it is with more than 16 distinct ones; beyond these Decode
+	// need not look. An error means that the codec could not answer, and the
+	// request gets 503.
 	Decode(ctx context.Context, name string, cookies []*http.Cookie) ([]Key, error)
 }
 
@@ -90,11 +91,13 @@ func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cook
 		for _, sc := range c {
 			var b []byte
 			if sc.Decode(name, cookie.Value, &b) == nil {
-				keys = append(keys, Key(b))
+				if !slices.Contains(keys, Key(b)) {
+					keys = append(keys, Key(b))
+				}
 				break
 			}
 		}
-		if len(keys) == maxCookies {
+		if len(keys) > maxKeys {
 			break
 		}
 	}

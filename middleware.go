@@ -20,8 +20,9 @@ import (
 // Two Managers may serve one request, say for customers and for staff. Their
 // cookie names must differ; [FromContext] returns the inner one's ticket.
 type Manager struct {
-	store TicketStore
-	cfg   Config
+	store   TicketStore
+	cfg     Config
+	repeats repeats
 }
 
 // NewManager returns a Manager that keeps tickets in store. If an argument is
@@ -61,6 +62,10 @@ func (m *Manager) Wrap(next http.Handler) http.Handler {
 // It sends a browser's navigation to [Config].LoginPath, if that is set, and
 // answers 401 Unauthorized to anything else. It includes Wrap; within Wrap of
 // the same Manager it costs nothing more.
+//
+// A form that is sent after its session has ended goes to LoginPath, too, with
+// the form's page as ReturnUrl and, so that the login page can say what
+// happened to the user's input, the parameter ended=1.
 func (m *Manager) Require(next http.Handler) http.Handler {
 	return m.require(next, func(context.Context, *Ticket) bool { return true })
 }
@@ -88,8 +93,9 @@ func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticke
 			next.ServeHTTP(w, r)
 			return
 		}
-		if login, ok := m.loginURL(r, signedIn); ok {
-			http.Redirect(w, r, login, http.StatusFound)
+		a, _ := r.Context().Value(contextKey{}).(*attachment)
+		if login, status := m.loginURL(r, a.resolution); status != 0 {
+			http.Redirect(w, r, login, status)
 			return
 		}
 		if signedIn {
@@ -133,14 +139,14 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 	return r.WithContext(context.WithValue(r.Context(), contextKey{}, a)), true
 }
 
+// fail answers 503 even if the client seems to have hung up: a server that
+// stops may have cancelled the request, and then somebody reads the answer.
 func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == context.Canceled {
+	if hungUp(r.Context()) {
 		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
-		// Nobody reads it but access logs: neither a success nor an outage.
-		w.WriteHeader(statusClientClosedRequest)
-		return
+	} else {
+		m.log(r, slog.LevelError, "ticketstore: the store cannot answer", "error", err)
 	}
-	m.log(r, slog.LevelError, "ticketstore: the store cannot answer", "error", err)
 	if m.cfg.ErrorHandler != nil {
 		m.cfg.ErrorHandler(w, r, err)
 		return
@@ -150,7 +156,10 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }
 
-const statusClientClosedRequest = 499 // nginx's; there is no registered one
+// hungUp reports whether ctx has ended as net/http ends it when the client
+// goes. Whoever else cancels requests can give a cause, as
+// [signal.NotifyContext] does.
+func hungUp(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled }
 
 func (m *Manager) log(r *http.Request, level slog.Level, msg string, args ...any) {
 	logger := m.cfg.Logger
@@ -158,6 +167,14 @@ func (m *Manager) log(r *http.Request, level slog.Level, msg string, args ...any
 		logger = slog.Default()
 	}
 	logger.Log(r.Context(), level, msg, args...)
+}
+
+// logRepeated logs what every request with the same sessions would log, once a
+// minute for them, with the number of times that it has not since.
+func (m *Manager) logRepeated(r *http.Request, level slog.Level, msg, sessions string, args ...any) {
+	if unlogged, ok := m.repeats.due(msg+" "+sessions, m.now(r.Context())); ok {
+		m.log(r, level, msg, append(args, "unlogged", unlogged)...)
+	}
 }
 
 type contextKey struct{}

@@ -14,10 +14,11 @@ import (
 
 // A resolution is what the cookies of a request stand for.
 type resolution struct {
-	ticket     *Ticket // nil if anonymous
-	key        Key     // of ticket
-	presented  []presented
-	unreadable error // why there is no ticket, if not because there is none
+	ticket    *Ticket // nil if anonymous
+	key       Key     // of ticket
+	keys      int     // how many the cookies hold
+	presented []presented
+	why       error // the request is anonymous, if not because there is no ticket
 }
 
 // presented is a session that a request has shown the key of.
@@ -46,8 +47,8 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 		return nil, err
 	case res.ticket != nil:
 		return res.ticket, nil
-	case res.unreadable != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, res.unreadable)
+	case res.why != nil:
+		return nil, fmt.Errorf("%w: %w", ErrNotFound, res.why)
 	}
 	return nil, ErrNotFound
 }
@@ -56,13 +57,19 @@ var errZeroManager = errors.New("ticketstore: this Manager was not made by NewMa
 
 func (m *Manager) resolve(r *http.Request) (*resolution, error) {
 	keys, err := m.keys(r, r.Cookies())
+	if errors.Is(err, errTooManyKeys) {
+		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request counts as anonymous", "", "error", err)
+		return &resolution{why: err}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	return m.read(r, keys)
 }
 
-// keys returns the keys in cookies.
+var errTooManyKeys = fmt.Errorf("ticketstore: the request has more than %d session cookies that are ours: another host plants them", maxKeys)
+
+// keys returns the distinct keys in cookies.
 func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 	if m.store == nil {
 		return nil, errZeroManager
@@ -77,10 +84,14 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 		return nil, fmt.Errorf("ticketstore: cookie: %w", err)
 	}
 	var distinct []Key
-	for _, k := range keys[:min(len(keys), maxCookies)] {
-		if !slices.Contains(distinct, k) {
-			distinct = append(distinct, k)
+	for _, k := range keys {
+		if slices.Contains(distinct, k) {
+			continue
 		}
+		if len(distinct) == maxKeys {
+			return nil, errTooManyKeys
+		}
+		distinct = append(distinct, k)
 	}
 	return distinct, nil
 }
@@ -89,15 +100,15 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 // that is live, unless another live one is of another subject. Such a pair is
 // a cookie tossed from a sibling host, and nothing says which.
 func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
-	res := &resolution{}
+	res := &resolution{keys: len(keys)}
 	now := m.now(r.Context())
 	var tossed bool
 	for _, key := range keys {
 		t, err := m.retrieve(r.Context(), key)
 		switch {
 		case errors.Is(err, ErrUndecodable):
-			m.log(r, slog.LevelError, "ticketstore: a ticket cannot be read", "error", err)
-			res.unreadable = err
+			m.logRepeated(r, slog.LevelError, "ticketstore: a ticket cannot be read", err.Error(), "error", err)
+			res.why = err
 			res.presented = append(res.presented, presented{key, nil})
 			continue
 		case errors.Is(err, ErrNotFound):
@@ -113,8 +124,8 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 			res.ticket, res.key = t, key
 		} else if res.ticket.Subject != t.Subject {
 			tossed = true
-			m.log(r, slog.LevelWarn, "ticketstore: a request has cookies of two subjects; neither counts",
-				"sessions", []string{res.ticket.ID, t.ID})
+			m.logRepeated(r, slog.LevelWarn, "ticketstore: a request has cookies of two subjects; neither counts",
+				res.ticket.ID+" "+t.ID, "sessions", []string{res.ticket.ID, t.ID})
 		}
 	}
 	if tossed {
@@ -160,10 +171,10 @@ func (m *Manager) use(r *http.Request, res *resolution) {
 		// Somebody else has just renewed it: what was read is good.
 	case errors.Is(err, ErrNotFound):
 		res.ticket, res.key = nil, ""
-	case ctx.Err() == context.Canceled:
+	case hungUp(ctx):
 		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
 	default:
-		m.log(r, slog.LevelError, "ticketstore: a ticket was not renewed", "session", t.ID, "error", err)
+		m.logRepeated(r, slog.LevelError, "ticketstore: a ticket was not renewed", t.ID, "session", t.ID, "error", err)
 	}
 }
 

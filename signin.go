@@ -10,16 +10,18 @@ import (
 )
 
 // SignIn starts a session for t.Subject and sets its cookie on w. The key is
-// always new, and every session whose key r presents, of at most four, ends: a
-// key planted before sign-in is worthless after it. Signing in again is also
-// how a user re-authenticates.
+// always new, and every session whose key r presents ends: a key planted before
+// sign-in is worthless after it. Signing in again is also how a user
+// re-authenticates.
 //
 // It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
 // is zero. EndsAt and IdleTimeout, if set, are kept where they are stricter
 // than [Config]; clear the EndsAt of a ticket that has been in use, or its old
 // end stands.
 //
-// Call it before writing to w. If it returns an error, it has set no cookie.
+// Call it before writing to w. If it returns an error, it has set no cookie. It
+// returns one if r has more than 16 distinct keys, which no browser has by
+// itself: they cannot all be ended.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) error {
 	if err := t.validate(); err != nil {
 		return err
@@ -69,9 +71,9 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	return nil
 }
 
-// SignOut ends every session whose key r presents, of at most four, and deletes
-// the cookie. If it returns an error, the store could not answer and the cookie
-// is still there: answer 503, so that the user tries again.
+// SignOut ends every session whose key r presents and deletes the cookie. If it
+// returns an error, the store could not answer, or r has more than 16 distinct
+// keys, and the cookie is still there: answer 503, so that the user tries again.
 //
 // Call it before writing to w, by POST: a link could sign users out.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
@@ -232,12 +234,14 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presen
 		return nil, err
 	}
 	a, _ := r.Context().Value(contextKey{}).(*attachment)
+	var res *resolution
 	if a = a.of(m); a != nil && a.manager == m { // NewContext knows of no cookie
-		return append(set.presented, a.presented...), nil
-	}
-	res, err := m.resolve(r)
-	if err != nil {
+		res = a.resolution
+	} else if res, err = m.resolve(r); err != nil {
 		return nil, err
+	}
+	if errors.Is(res.why, errTooManyKeys) {
+		return nil, res.why
 	}
 	return append(set.presented, res.presented...), nil
 }
@@ -294,14 +298,15 @@ func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
 		}
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name:     m.cfg.CookieName,
-		Value:    value,
-		Domain:   m.cfg.CookieDomain,
-		Path:     m.cfg.CookiePath,
-		MaxAge:   maxAge,
-		Secure:   !m.cfg.DangerouslyAllowInsecureCookie,
-		HttpOnly: true,
-		SameSite: m.cfg.SameSite,
+		Name:        m.cfg.CookieName,
+		Value:       value,
+		Domain:      m.cfg.CookieDomain,
+		Path:        m.cfg.CookiePath,
+		MaxAge:      maxAge,
+		Secure:      !m.cfg.DangerouslyAllowInsecureCookie,
+		HttpOnly:    true,
+		SameSite:    m.cfg.SameSite,
+		Partitioned: m.cfg.Partitioned,
 	})
 	h.Set("Cache-Control", "no-store")
 }

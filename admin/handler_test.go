@@ -253,7 +253,7 @@ func TestContexts(t *testing.T) {
 	c := s.Request("GET", "/open/?subject=alice", nil)
 	c.Request = c.WithContext(ctx)
 	logged := len(s.Logs.String())
-	c.Want(499)
+	c.Want(503)
 	if strings.Contains(s.Logs.String()[logged:], "level=ERROR") {
 		t.Errorf("it is logged as an outage: %s", s.Logs)
 	}

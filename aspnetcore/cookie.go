@@ -24,7 +24,7 @@ const (
 
 	chunksPrefix = "chunks-" // ChunkingCookieManager
 
-	maxCookies     = 4        // opened per request; no more may be returned
+	maxCookies     = 64       // opened per request; of more, the others are left out
 	maxCookieValue = 64 << 10 // bytes; with a session ID alone it has some 350
 
 	warnEvery = time.Minute
@@ -89,14 +89,16 @@ func (c *CookieCodec) Encode(ctx context.Context, _ string, key ticketstore.Key)
 // of the key ring.
 func (c *CookieCodec) Decode(ctx context.Context, name string, cookies []*http.Cookie) ([]ticketstore.Key, error) {
 	var keys []ticketstore.Key
-	opened := 0
+	var opened []string
 	for _, cookie := range slices.Backward(cookies) {
-		if cookie.Name != name || cookie.Value == "" {
+		if cookie.Name != name || cookie.Value == "" || slices.Contains(opened, cookie.Value) {
 			continue
 		}
-		if opened++; opened > maxCookies {
+		if len(opened) == maxCookies {
+			c.warn(ctx, name, badCookie("there are more than %d of its name", maxCookies))
 			break
 		}
+		opened = append(opened, cookie.Value)
 		key, err := c.key(ctx, cookie, cookies)
 		switch {
 		case err == nil:

@@ -9,7 +9,7 @@ import (
 	"github.com/ticketstore/ticketstore"
 )
 
-// FuzzCookies: no panic and no error, since the keys can be read; at most four
+// FuzzCookies: no panic and no error, since the keys can be read; at most 64
 // keys, none of them made up; and no more put together than is allowed.
 func FuzzCookies(f *testing.F) {
 	codec := mustCodec(f, testOptions(f))

@@ -62,16 +62,24 @@ func TestCookieOrderAndNumber(t *testing.T) {
 	for i := range 6 {
 		values = append(values, mustEncode(t, codec, ticketstore.Key(fmt.Sprint("key", i))))
 	}
+	bad := func(n int) (values []string) {
+		for i := range n {
+			values = append(values, fmt.Sprint("bad", i))
+		}
+		return values
+	}
 	for name, test := range map[string]struct {
 		values []string
 		want   []ticketstore.Key
 	}{
 		"one":              {values[:1], []ticketstore.Key{"key0"}},
 		"two":              {values[:2], []ticketstore.Key{"key1", "key0"}},
-		"one twice":        {[]string{values[0], values[0]}, []ticketstore.Key{"key0", "key0"}},
-		"six":              {values, []ticketstore.Key{"key5", "key4", "key3", "key2"}},
+		"one twice":        {[]string{values[0], values[0]}, []ticketstore.Key{"key0"}},
+		"six":              {values, []ticketstore.Key{"key5", "key4", "key3", "key2", "key1", "key0"}},
+		"before many of 1": {append(values[:1:1], slices.Repeat(values[1:2], 100)...), []ticketstore.Key{"key1", "key0"}},
 		"before a bad one": {[]string{values[0], "bad"}, []ticketstore.Key{"key0"}},
-		"before four":      {[]string{values[0], "bad", "bad", "bad", "bad"}, nil},
+		"before 63":        {append(values[:1:1], bad(63)...), []ticketstore.Key{"key0"}},
+		"before 64":        {append(values[:1:1], bad(64)...), nil},
 		"before empty":     {[]string{values[0], "", "", "", ""}, []ticketstore.Key{"key0"}},
 		"none":             {nil, nil},
 	} {

@@ -356,7 +356,7 @@ func TestClientHangsUp(t *testing.T) {
 	}
 	c := s.Request("GET", mount+"/", me)
 	c.Request = c.WithContext(ctx)
-	wantNoCookie(t, c.Want(499))
+	wantNoCookie(t, c.Want(503))
 	if strings.Contains(s.Logs.String(), "level=ERROR") {
 		t.Errorf("it is logged as an outage: %s", s.Logs)
 	}

@@ -112,12 +112,11 @@ func (p *Responder) JSON(w http.ResponseWriter, r *http.Request, v any) {
 
 // Fail answers for a store that has returned err.
 func (p *Responder) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == context.Canceled {
+	if context.Cause(r.Context()) == context.Canceled { // see Manager.fail
 		p.Log(r, slog.LevelDebug, "the client hung up", "error", err)
-		w.WriteHeader(499) // as the Manager does: neither a success nor an outage
-		return
+	} else {
+		p.Log(r, slog.LevelError, "the store cannot answer", "error", err)
 	}
-	p.Log(r, slog.LevelError, "the store cannot answer", "error", err)
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, p.Unavailable, http.StatusServiceUnavailable)
 }
