@@ -70,14 +70,24 @@ func newSecureCodec(keys []CookieKey) secureCodec {
 		// The store decides how old a key may be; securecookie's own limit of
 		// 30 days would end longer sessions.
 		codec = append(codec, securecookie.New(slices.Clone(k.Hash), block).
-			MaxAge(0).MaxLength(512).SetSerializer(securecookie.NopEncoder{}))
+			MaxAge(0).MaxLength(512).SetSerializer(keySerializer{}))
 	}
 	return codec
 }
 
 // Encode implements [CookieCodec].
 func (c secureCodec) Encode(_ context.Context, name string, key Key) (string, error) {
-	return c[0].Encode(name, []byte(key))
+	return c[0].Encode(name, key)
+}
+
+// keySerializer is securecookie's for a Key, which is text already.
+type keySerializer struct{}
+
+func (keySerializer) Serialize(src any) ([]byte, error) { return []byte(src.(Key)), nil }
+
+func (keySerializer) Deserialize(src []byte, dst any) error {
+	*dst.(*Key) = Key(src)
+	return nil
 }
 
 // Decode implements [CookieCodec]. The order is the browser's: longest path
@@ -88,17 +98,16 @@ func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cook
 		if cookie.Name != name {
 			continue
 		}
-		for _, sc := range c {
-			var b []byte
-			if sc.Decode(name, cookie.Value, &b) == nil {
-				if !slices.Contains(keys, Key(b)) {
-					keys = append(keys, Key(b))
-				}
-				break
-			}
-		}
-		if len(keys) > maxKeys {
+		n := len(keys)
+		if n > maxKeys {
 			break
+		}
+		keys = append(keys, "")
+		signed := slices.ContainsFunc(c, func(sc *securecookie.SecureCookie) bool {
+			return sc.Decode(name, cookie.Value, &keys[n]) == nil
+		})
+		if !signed || slices.Contains(keys[:n], keys[n]) {
+			keys = keys[:n]
 		}
 	}
 	return keys, nil

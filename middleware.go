@@ -93,8 +93,7 @@ func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticke
 			next.ServeHTTP(w, r)
 			return
 		}
-		a, _ := r.Context().Value(contextKey{}).(*attachment)
-		if login, status := m.loginURL(r, a.resolution); status != 0 {
+		if login, status := m.loginURL(r, attached(r.Context())); status != 0 {
 			http.Redirect(w, r, login, status)
 			return
 		}
@@ -116,17 +115,16 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		m.fail(w, r, errZeroManager)
 		return nil, false
 	}
-	outer, _ := r.Context().Value(contextKey{}).(*attachment)
-	a := outer.of(m)
-	if a != nil && a == outer {
+	outer := attached(r.Context())
+	res := outer.of(m)
+	if res != nil && res == outer {
 		return r, true
 	}
 	if !slices.Contains(w.Header().Values("Vary"), "Cookie") {
 		w.Header().Add("Vary", "Cookie")
 	}
-	var res *resolution
-	if a != nil {
-		res = a.resolution
+	if res != nil {
+		res = new(*res)
 	} else {
 		var err error
 		if res, err = m.resolve(r); err != nil {
@@ -135,8 +133,8 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		}
 		m.slide(r, res)
 	}
-	a = &attachment{manager: m, resolution: res, outer: outer}
-	return r.WithContext(context.WithValue(r.Context(), contextKey{}, a)), true
+	res.Context, res.outer = r.Context(), outer
+	return r.WithContext(res), true
 }
 
 // fail answers 503 even if the client seems to have hung up: a server that
@@ -179,19 +177,26 @@ func (m *Manager) logRepeated(r *http.Request, level slog.Level, msg, sessions s
 
 type contextKey struct{}
 
-// An attachment is what a Manager has found out about a request; with no
-// manager, what NewContext says.
-type attachment struct {
-	manager *Manager
-	*resolution
-	outer *attachment
+// Value implements [context.Context].
+func (res *resolution) Value(key any) any {
+	if key == (contextKey{}) {
+		return res
+	}
+	return res.Context.Value(key)
 }
 
-// of returns the attachment that holds for m, the innermost first.
-func (a *attachment) of(m *Manager) *attachment {
-	for ; a != nil; a = a.outer {
-		if a.manager == m || a.manager == nil {
-			return a
+// attached returns the resolution of the innermost Manager, nil if there is
+// none.
+func attached(ctx context.Context) *resolution {
+	res, _ := ctx.Value(contextKey{}).(*resolution)
+	return res
+}
+
+// of returns the resolution that holds for m, the innermost first.
+func (res *resolution) of(m *Manager) *resolution {
+	for ; res != nil; res = res.outer {
+		if res.manager == m || res.manager == nil {
+			return res
 		}
 	}
 	return nil
@@ -204,11 +209,11 @@ func (a *attachment) of(m *Manager) *attachment {
 // ctx is the context of a request that came through [Manager.Wrap] or Require;
 // any other has no ticket.
 func FromContext(ctx context.Context) (t *Ticket, ok bool) {
-	a, _ := ctx.Value(contextKey{}).(*attachment)
-	if a == nil || a.ticket == nil {
+	res := attached(ctx)
+	if res == nil || res.ticket == nil {
 		return nil, false
 	}
-	return a.ticket, true
+	return res.ticket, true
 }
 
 // NewContext returns a copy of ctx in which every Manager finds t: for tests
@@ -217,5 +222,5 @@ func FromContext(ctx context.Context) (t *Ticket, ok bool) {
 // returns ErrNotFound, and Sessions and RevokeAll act on those that t.Subject
 // has in the store. RequireRecent goes by t.SignedInAt: set it.
 func NewContext(ctx context.Context, t *Ticket) context.Context {
-	return context.WithValue(ctx, contextKey{}, &attachment{resolution: &resolution{ticket: t}})
+	return &resolution{Context: ctx, ticket: t}
 }

@@ -17,7 +17,12 @@ import (
 
 // A RedisStore's Key is unpadded base64url of a partition (1 byte), the
 // session ID (16) and a secret (32).
-const keyBytes = 1 + 16 + 32
+const (
+	keyBytes = 1 + 16 + 32
+	keyText  = (keyBytes*8 + 5) / 6
+)
+
+var strictBase64 = base64.RawURLEncoding.Strict()
 
 var errMalformedKey = fmt.Errorf("%w: malformed key", ErrNotFound)
 
@@ -41,11 +46,13 @@ func newSecret() (secret [32]byte) {
 
 func parseRedisKey(key Key) (redisKey, error) {
 	var b [keyBytes]byte
-	if len(key) != base64.RawURLEncoding.EncodedLen(keyBytes) {
+	var text [keyText]byte
+	if len(key) != keyText {
 		return redisKey{}, errMalformedKey
 	}
+	copy(text[:], key)
 	// Decode skips line feeds; then it is short.
-	if n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(key)); err != nil || n != keyBytes {
+	if n, err := strictBase64.Decode(b[:], text[:]); err != nil || n != keyBytes {
 		return redisKey{}, errMalformedKey
 	}
 	return redisKey{b[0], uuid.UUID(b[1:17]), [32]byte(b[17:])}, nil
@@ -59,9 +66,11 @@ func (k redisKey) key() Key {
 	return Key(base64.RawURLEncoding.EncodeToString(b))
 }
 
-func (k redisKey) verifier() string {
+func (k redisKey) verifier() string { return string(k.appendVerifier(nil)) }
+
+func (k redisKey) appendVerifier(b []byte) []byte {
 	sum := sha256.Sum256(k.secret[:])
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return base64.RawURLEncoding.AppendEncode(b, sum[:])
 }
 
 // partition returns the part of the keyspace that holds everything about
@@ -110,10 +119,11 @@ func parseEnvelope(record []byte) (envelope, error) {
 // opens reports whether k's secret opens the record at now, and whether it
 // does so as the key that has been rotated away.
 func (e envelope) opens(k redisKey, now time.Time) (ok, rotated bool) {
-	v := []byte(k.verifier())
-	if subtle.ConstantTimeCompare(v, []byte(e.verifier)) == 1 {
+	var buf, stored [43]byte
+	v := k.appendVerifier(buf[:0])
+	if subtle.ConstantTimeCompare(v, append(stored[:0], e.verifier...)) == 1 {
 		return true, false
 	}
-	ok = subtle.ConstantTimeCompare(v, []byte(e.previous)) == 1 && now.UnixMilli() < e.until
+	ok = subtle.ConstantTimeCompare(v, append(stored[:0], e.previous...)) == 1 && now.UnixMilli() < e.until
 	return ok, ok
 }

@@ -12,13 +12,20 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
-// A resolution is what the cookies of a request stand for.
+// A resolution is what a Manager has found out about a request by its cookies;
+// with no manager, what NewContext says. It is the context that carries it, too:
+// an allocation less for each request.
 type resolution struct {
+	context.Context
+	manager *Manager
+	outer   *resolution // of the Manager around this one
+
 	ticket    *Ticket // nil if anonymous
 	key       Key     // of ticket
 	keys      int     // how many the cookies hold
 	presented []presented
-	why       error // the request is anonymous, if not because there is no ticket
+	first     [1]presented // what presented begins in: seldom are there more
+	why       error        // the request is anonymous, if not because there is no ticket
 }
 
 // presented is a session that a request has shown the key of.
@@ -38,8 +45,8 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 	if m.store == nil {
 		return nil, errZeroManager
 	}
-	if a, _ := r.Context().Value(contextKey{}).(*attachment); a != nil && a.manager == nil && a.ticket != nil {
-		return a.ticket, nil
+	if res := attached(r.Context()); res != nil && res.manager == nil && res.ticket != nil {
+		return res.ticket, nil
 	}
 	res, err := m.resolve(r)
 	switch {
@@ -56,10 +63,10 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 var errZeroManager = errors.New("ticketstore: this Manager was not made by NewManager")
 
 func (m *Manager) resolve(r *http.Request) (*resolution, error) {
-	keys, err := m.keys(r, r.Cookies())
+	keys, err := m.keys(r, m.cookies(r))
 	if errors.Is(err, errTooManyKeys) {
 		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request counts as anonymous", "", "error", err)
-		return &resolution{why: err}, nil
+		return &resolution{manager: m, why: err}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -69,6 +76,14 @@ func (m *Manager) resolve(r *http.Request) (*resolution, error) {
 
 var errTooManyKeys = fmt.Errorf("ticketstore: the request has more than %d session cookies that are ours: another host plants them", maxKeys)
 
+// cookies returns those of r that the codec looks at.
+func (m *Manager) cookies(r *http.Request) []*http.Cookie {
+	if _, ours := m.cfg.Codec.(secureCodec); ours {
+		return r.CookiesNamed(m.cfg.CookieName)
+	}
+	return r.Cookies()
+}
+
 // keys returns the distinct keys in cookies.
 func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 	if m.store == nil {
@@ -77,11 +92,18 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 	if len(cookies) == 0 {
 		return nil, nil
 	}
-	ctx, cancel := m.storeContext(r.Context())
-	defer cancel()
+	ctx := r.Context()
+	if _, ours := m.cfg.Codec.(secureCodec); !ours { // which never waits
+		var cancel context.CancelFunc
+		ctx, cancel = m.storeContext(ctx)
+		defer cancel()
+	}
 	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
 	if err != nil {
 		return nil, fmt.Errorf("ticketstore: cookie: %w", err)
+	}
+	if len(keys) < 2 {
+		return keys, nil
 	}
 	var distinct []Key
 	for _, k := range keys {
@@ -100,7 +122,8 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 // that is live, unless another live one is of another subject. Such a pair is
 // a cookie tossed from a sibling host, and nothing says which.
 func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
-	res := &resolution{keys: len(keys)}
+	res := &resolution{manager: m, keys: len(keys)}
+	res.presented = res.first[:0]
 	now := m.now(r.Context())
 	var tossed bool
 	for _, key := range keys {

@@ -20,7 +20,8 @@ type Serializer interface {
 
 	// Deserialize returns the ticket in data, which is whatever the store
 	// holds under the session ID id. It returns ErrUndecodable, rather than a
-	// guess, for what it did not write. It keeps none of data.
+	// guess, for what it did not write. It keeps none of data. It need not be
+	// called again for bytes that it has read before.
 	Deserialize(id string, data []byte) (*Ticket, error)
 }
 

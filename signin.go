@@ -111,10 +111,8 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 	if m.store == nil {
 		return nil, errZeroManager
 	}
-	var res *resolution
-	if a, _ := r.Context().Value(contextKey{}).(*attachment); a.of(m) != nil {
-		res = a.of(m).resolution
-	} else {
+	res := attached(r.Context()).of(m)
+	if res == nil {
 		var err error
 		if res, err = m.resolve(r); err != nil {
 			return nil, err
@@ -233,12 +231,11 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presen
 	if err != nil {
 		return nil, err
 	}
-	a, _ := r.Context().Value(contextKey{}).(*attachment)
-	var res *resolution
-	if a = a.of(m); a != nil && a.manager == m { // NewContext knows of no cookie
-		res = a.resolution
-	} else if res, err = m.resolve(r); err != nil {
-		return nil, err
+	res := attached(r.Context()).of(m)
+	if res == nil || res.manager != m { // NewContext knows of no cookie
+		if res, err = m.resolve(r); err != nil {
+			return nil, err
+		}
 	}
 	if errors.Is(res.why, errTooManyKeys) {
 		return nil, res.why
@@ -252,7 +249,7 @@ func (m *Manager) allKeys(w http.ResponseWriter, r *http.Request) ([]Key, error)
 	if err != nil {
 		return nil, err
 	}
-	presented, err := m.keys(r, r.Cookies())
+	presented, err := m.keys(r, m.cookies(r))
 	return append(set, presented...), err
 }
 

@@ -31,7 +31,7 @@ type status struct {
 // [http.CrossOriginProtection].
 func (m *Manager) Status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if a, _ := r.Context().Value(contextKey{}).(*attachment); a.of(m) != nil && a.of(m).manager == m {
+		if res := attached(r.Context()).of(m); res != nil && res.manager == m {
 			http.Error(w, "ticketstore: mount Status outside of Wrap, which has prolonged the session already", http.StatusInternalServerError)
 			return
 		}
