@@ -27,9 +27,9 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
-// A backend is a Redis, and a clock for the application that uses it. On a
-// real Redis, moving the clock moves only the application's; it then refuses
-// what Redis still has.
+// A backend is a Redis, and a clock for the application that uses it. A real
+// Redis goes by its own: the application's is behind as the test goes on, and
+// once it is moved refuses what Redis still has.
 type backend struct {
 	*testClock
 	addrs   []string
@@ -38,22 +38,26 @@ type backend struct {
 	prefix  string // of this test alone
 }
 
-// A testClock moves when it is told to. That of miniredis stands still
-// otherwise.
+// A testClock moves when it is told to, that of miniredis with it, and stands
+// still otherwise: two readings of it are the same, however slow the machine.
 type testClock struct {
 	mini  *miniredis.Miniredis
+	runs  bool // as real clocks do, for tests of what a real Redis does by itself
 	mu    sync.Mutex
 	moved time.Duration
-	fixed time.Time
+	fixed time.Time // that of the first reading, if it is not set
 }
 
 func (c *testClock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mini != nil {
-		return c.fixed.Add(c.moved)
+	if c.runs {
+		return time.Now().Add(c.moved)
 	}
-	return time.Now().Add(c.moved)
+	if c.fixed.IsZero() {
+		c.fixed = time.Now().Truncate(time.Millisecond)
+	}
+	return c.fixed.Add(c.moved)
 }
 
 func (c *testClock) advance(d time.Duration) {
@@ -64,15 +68,6 @@ func (c *testClock) advance(d time.Duration) {
 		c.mini.SetTime(c.now())
 		c.mini.FastForward(d)
 	}
-}
-
-// moment is how close to a deadline a test can go: a real clock goes on, and
-// the machine may be slow.
-func (b *backend) moment() time.Duration {
-	if b.mini != nil {
-		return time.Millisecond
-	}
-	return 5 * time.Second
 }
 
 func (b *backend) context(ctx context.Context) context.Context {
@@ -120,14 +115,15 @@ func (b *backend) keys(t testing.TB) []string {
 func randomPrefix() string { return "test-" + strings.ToLower(rand.Text()) + "-" }
 
 func redisOptions(addr string) *redis.Options {
-	return &redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: 1, DialerRetries: 1,
-		DialTimeout: time.Second, ReadTimeout: time.Second, WriteTimeout: time.Second}
+	opt := redistest.Options(addr)
+	opt.MaxRetries, opt.DialerRetries = 1, 1
+	return opt
 }
 
 func miniBackend(t testing.TB) *backend {
 	mini := miniredis.RunT(t)
-	clock := &testClock{mini: mini, fixed: time.Now().Truncate(time.Millisecond)}
-	mini.SetTime(clock.fixed)
+	clock := &testClock{mini: mini}
+	mini.SetTime(clock.now())
 	return (&backend{testClock: clock, addrs: []string{mini.Addr()}, prefix: randomPrefix()}).another(t)
 }
 
@@ -145,7 +141,7 @@ func clusterBackend(t testing.TB) *backend {
 func (b *backend) another(t testing.TB) *backend {
 	c := *b
 	if c.cluster {
-		c.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs, ContextTimeoutEnabled: true})
+		c.client = redis.NewClusterClient(redistest.ClusterOptions(c.addrs))
 	} else {
 		c.client = redis.NewClient(redisOptions(c.addrs[0]))
 	}
@@ -153,8 +149,10 @@ func (b *backend) another(t testing.TB) *backend {
 	return &c
 }
 
-// eachBackend runs a test on miniredis, a real Redis and a real Cluster.
+// eachBackend runs a test on miniredis, a real Redis and a real Cluster, in
+// parallel to others.
 func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
+	t.Parallel()
 	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniBackend(t)) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, realBackend(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
@@ -183,6 +181,9 @@ func newSiteOn(t *testing.T, b *backend, store TicketStore, cfg Config) *site {
 	s.store, _ = store.(*RedisStore)
 	if cfg.CookieKeys == nil && cfg.Codec == nil {
 		cfg.CookieKeys = testKeys
+	}
+	if cfg.StoreTimeout == 0 {
+		cfg.StoreTimeout = redistest.Patience
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -143,11 +143,11 @@ type cutting struct {
 func cuttingBackend(t testing.TB, maxRetries int) *cutting {
 	server := redistest.Start(t)
 	c := &cutting{
-		direct: patient(t, &backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}),
+		direct: (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t),
 		proxy:  startProxy(t, server.Addr),
 	}
 	b := *c.direct
-	opt := patientOptions(c.proxy.addr)
+	opt := redisOptions(c.proxy.addr)
 	opt.MaxRetries = maxRetries
 	b.client = redis.NewClient(opt)
 	t.Cleanup(func() { b.client.Close() })
@@ -274,7 +274,7 @@ func TestProxyRepeatedWrites(t *testing.T) {
 			var key Key
 			c.wantScripts(t, 1+cuts, 0, cuts, func() {
 				var err error
-				if key, err = s.Rotate(c.ctx(t), old, tk, time.Minute); err != nil {
+				if key, err = s.Rotate(c.ctx(t), old, tk, time.Hour); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -409,7 +409,7 @@ func TestProxyRepetitionLostToo(t *testing.T) {
 		},
 		"Rotate": {
 			func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) error {
-				next, err := s.Rotate(ctx, key, tk.Clone(), time.Minute)
+				next, err := s.Rotate(ctx, key, tk.Clone(), time.Hour)
 				if next != "" {
 					return fmt.Errorf("got a key: %v: %w", err, ErrNotFound)
 				}
@@ -491,7 +491,7 @@ func TestProxyRepetitionAfterRevoke(t *testing.T) {
 	for name, write := range map[string]func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) error{
 		"Renew": func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) error { return s.Renew(ctx, key, tk) },
 		"Rotate": func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) error {
-			_, err := s.Rotate(ctx, key, tk, time.Minute)
+			_, err := s.Rotate(ctx, key, tk, time.Hour)
 			return err
 		},
 	} {
@@ -569,7 +569,7 @@ func TestProxyStoreAfterRevoke(t *testing.T) {
 // session; one that fails sets none.
 func TestProxySignIn(t *testing.T) {
 	c := cuttingBackend(t, 1)
-	s := newSite(t, c.backend, Config{StoreTimeout: patience})
+	s := newSite(t, c.backend, Config{})
 	var cookie *http.Cookie
 	c.wantScripts(t, 1, 0, 1, func() { cookie = s.login(t, "alice") })
 	if got := s.who(t, cookie); got != "alice" {
@@ -601,7 +601,7 @@ func TestProxySignIn(t *testing.T) {
 // A change whose reply is lost takes effect, once or once more.
 func TestProxyManagerRenew(t *testing.T) {
 	c := cuttingBackend(t, 1)
-	s := newSite(t, c.backend, Config{StoreTimeout: patience})
+	s := newSite(t, c.backend, Config{})
 	cookie := s.login(t, "alice")
 	runs := 0
 	change := func(tk *Ticket) error {

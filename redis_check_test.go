@@ -122,7 +122,8 @@ func TestCheckChangesNothing(t *testing.T) {
 func TestCheckUnreachable(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	heeds, ignores := redisOptions(s.Addr), &redis.Options{Addr: s.Addr}
+	heeds, ignores := redisOptions(s.Addr), redisOptions(s.Addr)
+	ignores.ContextTimeoutEnabled = false
 	wantCheck(t, t.Context(), openRedis(t, heeds), []string{noPersistence})
 	wantCheck(t, t.Context(), openRedis(t, ignores), []string{noDeadlines, noPersistence})
 
@@ -137,7 +138,7 @@ func TestCheckUnreachable(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		err := wantCheck(t, ctx, openRedis(t, test.options), test.want, "unreachable: ")
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > redistest.Patience/2 { // that of the client is twice as long
 			t.Errorf("took %v, want 100ms", took)
 		}
 		if !errors.Is(err, context.DeadlineExceeded) {
@@ -155,25 +156,45 @@ func TestCheckUnreachable(t *testing.T) {
 
 func TestCheckClock(t *testing.T) {
 	t.Parallel()
-	s := redistest.Start(t, "--appendonly", "yes")
-	client := openRedis(t, redisOptions(s.Addr))
-	for off, want := range map[time.Duration]string{
-		0:                       "",
-		500 * time.Millisecond:  "",
-		-500 * time.Millisecond: "",
-		2 * time.Second:         "ahead of",
-		-2 * time.Second:        "behind",
-	} {
+	said := func(client redis.UniversalClient, now func() time.Time) (off time.Duration, direction string) {
+		t.Helper()
 		store, err := NewRedisStore(client, RedisConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx := clock.NewContext(t.Context(), func() time.Time { return time.Now().Add(off) })
-		got, err := store.Check(ctx)
+		warnings, err := store.Check(clock.NewContext(t.Context(), now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range warnings {
+			m := regexp.MustCompile(`^clock: the application's is (\S+) (ahead of|behind) that of Redis: expiries and counts are off by as much; synchronize them$`).FindStringSubmatch(w)
+			if m != nil {
+				off, err = time.ParseDuration(m[1])
+				if err != nil {
+					t.Error(err)
+				}
+				return off, m[2]
+			}
+		}
+		return 0, ""
+	}
+	client := openRedis(t, redisOptions(redistest.Start(t, "--appendonly", "yes").Addr))
+	for off, want := range map[time.Duration]string{
+		0: "", 500 * time.Millisecond: "", -500 * time.Millisecond: "", time.Hour: "ahead of", -time.Hour: "behind",
+	} {
+		start := time.Now()
+		got, direction := said(client, func() time.Time { return time.Now().Add(off) })
 		// Half of a slow round trip may be missing or too much.
-		re := regexp.MustCompile(`^clock: the application's is (1\.\d|2|2\.\d)s ` + want + ` that of Redis: expiries and counts are off by as much; synchronize them$`)
-		if ok := len(got) == 0 && want == "" || len(got) == 1 && want != "" && re.MatchString(got[0]); !ok || err != nil {
-			t.Errorf("off by %v: got %q, %v, want %q", off, got, err, want)
+		trip := time.Since(start) + 100*time.Millisecond
+		if direction != want || want != "" && (off.Abs()-got).Abs() > trip {
+			t.Errorf("off by %v: got %v %q that of Redis in %v, want %q", off, got, direction, trip, want)
+		}
+	}
+	// Where clocks stand still, to the millisecond.
+	b := miniBackend(t)
+	for off, want := range map[time.Duration]string{time.Second: "", time.Second + time.Millisecond: "ahead of"} {
+		if got, direction := said(b.client, func() time.Time { return b.now().Add(off) }); direction != want {
+			t.Errorf("off by %v: got %v %q that of Redis, want %q", off, got, direction, want)
 		}
 	}
 }
@@ -313,7 +334,7 @@ func TestCheckSentinel(t *testing.T) {
 	sentinel, _ := redistest.StartSentinel(t)
 	for _, heeded := range []bool{true, false} {
 		client := redis.NewFailoverClient(&redis.FailoverOptions{
-			MasterName: "mymaster", SentinelAddrs: []string{sentinel}, ContextTimeoutEnabled: heeded,
+			MasterName: "mymaster", SentinelAddrs: []string{sentinel}, ContextTimeoutEnabled: heeded, ReadTimeout: redistest.Patience,
 		})
 		defer client.Close()
 		want := []string{noDeadlines, noPersistence}
@@ -328,7 +349,7 @@ func TestCheckCluster(t *testing.T) {
 	t.Parallel()
 	addrs := slices.Sorted(slices.Values(redistest.SharedCluster(t)))
 	cluster := func(o redis.ClusterOptions) redis.UniversalClient {
-		o.Addrs, o.DialerRetries = addrs, 1
+		o.Addrs, o.DialerRetries, o.ReadTimeout = addrs, 1, redistest.Patience
 		c := redis.NewClusterClient(&o)
 		t.Cleanup(func() { c.Close() })
 		return c

@@ -17,11 +17,10 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(Main(m)) }
 
-// open returns a client that gives up soon, for servers that do not answer.
-func open(t *testing.T, opt redis.Options) *redis.Client {
+// open returns a client that does not retry.
+func open(t *testing.T, opt *redis.Options) *redis.Client {
 	opt.MaxRetries, opt.DialerRetries = -1, 1
-	opt.DialTimeout, opt.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond
-	c := redis.NewClient(&opt)
+	c := redis.NewClient(opt)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -46,7 +45,9 @@ func refused(addr string) error {
 func TestStart(t *testing.T) {
 	t.Parallel()
 	s := Start(t, "--maxmemory", "100mb", "--requirepass", "secret")
-	c := open(t, redis.Options{Addr: s.Addr, Password: "secret"})
+	opt := Options(s.Addr)
+	opt.Password = "secret"
+	c := open(t, opt)
 	setGet(t, c)
 	for name, want := range map[string]string{"maxmemory": "104857600", "dir": s.Dir, "save": "", "appendonly": "no"} {
 		if got := c.ConfigGet(t.Context(), name).Val()[name]; got != want {
@@ -64,7 +65,7 @@ func TestStartFails(t *testing.T) {
 	if err := s.boot(true); err == nil || !strings.Contains(err.Error(), "no-such-option") {
 		t.Errorf("starting gives %v; want the server's own words", err)
 	}
-	if d := time.Since(begin); d > patience/2 {
+	if d := time.Since(begin); d > Patience/2 {
 		t.Errorf("waited %v for a server that had ended", d)
 	}
 }
@@ -72,7 +73,7 @@ func TestStartFails(t *testing.T) {
 func TestStopRestart(t *testing.T) {
 	t.Parallel()
 	s := Start(t, "--maxmemory", "100mb")
-	addr, c := s.Addr, open(t, redis.Options{Addr: s.Addr})
+	addr, c := s.Addr, open(t, Options(s.Addr))
 	setGet(t, c)
 	s.Stop()
 	s.Stop()
@@ -97,10 +98,12 @@ func TestStopRestart(t *testing.T) {
 func TestPause(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
-	c := open(t, redis.Options{Addr: s.Addr})
+	c := open(t, Options(s.Addr))
 	setGet(t, c)
 	s.Pause()
-	err := c.Ping(t.Context()).Err()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := c.Ping(ctx).Err()
 	if nerr, ok := errors.AsType[net.Error](err); !ok || !nerr.Timeout() {
 		t.Fatalf("PING to a paused server gives %v; want a timeout", err)
 	}
@@ -119,7 +122,7 @@ func TestShared(t *testing.T) {
 		if s.Addr != addr {
 			t.Errorf("a second shared server on %s, beside %s", s.Addr, addr)
 		}
-		setGet(t, open(t, redis.Options{Addr: addr}))
+		setGet(t, open(t, Options(addr)))
 	})
 }
 
@@ -130,14 +133,14 @@ func TestCluster(t *testing.T) {
 }
 
 func testCluster(t *testing.T, addrs []string) {
-	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs})
+	c := redis.NewClusterClient(ClusterOptions(addrs))
 	defer c.Close()
 	for i := range 100 {
 		check(t, c.Set(t.Context(), fmt.Sprint("key", i), i, 0).Err())
 	}
 	total := int64(0)
 	for _, addr := range addrs {
-		n := open(t, redis.Options{Addr: addr}).DBSize(t.Context()).Val()
+		n := open(t, Options(addr)).DBSize(t.Context()).Val()
 		if n == 0 {
 			t.Errorf("node %s has none of the keys", addr)
 		}
@@ -151,20 +154,33 @@ func testCluster(t *testing.T, addrs []string) {
 func TestSentinel(t *testing.T) {
 	t.Parallel()
 	sentinel, master := StartSentinel(t)
-	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: []string{sentinel}})
+	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: []string{sentinel}, DialTimeout: Patience, ReadTimeout: Patience, WriteTimeout: Patience})
 	defer c.Close()
 	check(t, c.Ping(t.Context()).Err())
 	check(t, c.Set(t.Context(), "k", "v", 0).Err())
-	if got := open(t, redis.Options{Addr: master.Addr}).Get(t.Context(), "k").Val(); got != "v" {
+	if got := open(t, Options(master.Addr)).Get(t.Context(), "k").Val(); got != "v" {
 		t.Errorf("the master has %q; want v", got)
 	}
+
+	s := redis.NewSentinelClient(Options(sentinel))
+	defer s.Close()
+	check(t, s.Failover(t.Context(), "mymaster").Err())
+	check(t, master.await(func(ctx context.Context) error {
+		addr, err := s.GetMasterAddrByName(ctx, "mymaster").Result()
+		if err == nil && net.JoinHostPort(addr[0], addr[1]) == master.Addr {
+			err = errors.New("the master is the old one")
+		}
+		return err
+	}))
 }
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s, conf := StartTLS(t)
-	setGet(t, open(t, redis.Options{Addr: s.Addr, TLSConfig: conf}))
-	if err := open(t, redis.Options{Addr: s.Addr}).Ping(t.Context()).Err(); err == nil {
+	opt := Options(s.Addr)
+	opt.TLSConfig = conf
+	setGet(t, open(t, opt))
+	if err := open(t, Options(s.Addr)).Ping(t.Context()).Err(); err == nil {
 		t.Error("a client without TLS is answered")
 	}
 }
@@ -197,5 +213,5 @@ func TestKilled(t *testing.T) {
 		t.Fatalf("the other binary has no server on %q", addr)
 	}
 	check(t, own.await(func(context.Context) error { return refused(addr) }))
-	setGet(t, open(t, redis.Options{Addr: own.Addr}))
+	setGet(t, open(t, Options(own.Addr)))
 }

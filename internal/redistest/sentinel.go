@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -12,8 +13,9 @@ import (
 
 // StartSentinel starts a master, one replica of it and one sentinel that
 // watches the master as "mymaster" with quorum 1, and stops them at the end of
-// the test. Once it returns the sentinel's address, a failover is possible:
-// the sentinel takes the master for down after one second of silence.
+// the test. Once it returns the sentinel's address, a failover is possible, by
+// SENTINEL FAILOVER: of itself the sentinel begins one only after [Patience], as
+// a master that a busy machine keeps from running is not down.
 func StartSentinel(tb testing.TB) (sentinel string, master *Server) {
 	tb.Helper()
 	master = Start(tb, "--repl-diskless-sync-delay", "0")
@@ -25,10 +27,10 @@ func StartSentinel(tb testing.TB) (sentinel string, master *Server) {
 	check(tb, awaitReplica(master))
 
 	s := Start(tb, "--sentinel")
-	ctx, c := context.Background(), redis.NewSentinelClient(&redis.Options{Addr: s.Addr})
+	ctx, c := context.Background(), redis.NewSentinelClient(Options(s.Addr))
 	defer c.Close()
 	check(tb, c.Monitor(ctx, "mymaster", host, port, "1").Err())
-	check(tb, c.Set(ctx, "mymaster", "down-after-milliseconds", "1000").Err())
+	check(tb, c.Set(ctx, "mymaster", "down-after-milliseconds", strconv.FormatInt(Patience.Milliseconds(), 10)).Err())
 	check(tb, s.await(func(ctx context.Context) error {
 		addr, err1 := c.GetMasterAddrByName(ctx, "mymaster").Result()
 		m, err2 := c.Master(ctx, "mymaster").Result()

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,9 +25,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 )
-
-// patience bounds every wait for a server.
-const patience = 10 * time.Second
 
 // supervise is the shell script that every server runs under. Its standard
 // input is a pipe that only the test process holds open, so that "read" returns
@@ -134,8 +132,12 @@ func cleanupShared(f func()) { shared.cleanup = append(shared.cleanup, f) }
 //	func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 //
 // It silences go-redis, whose lines about the outages that tests make would
-// hide all else.
+// hide all else, and has more tests run in parallel than there are processors,
+// as they mostly wait for servers: -parallel still says how many.
 func Main(m *testing.M) int {
+	if !flag.Parsed() {
+		flag.Set("test.parallel", "8")
+	}
 	redis.SetLogger(silent{})
 	shared.main = true
 	code := m.Run()
@@ -153,7 +155,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 // take the port before the server binds it, an outgoing connection may hold it
 // for a moment: hence several tries.
 func (s *Server) boot(newPort bool) error {
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(20 * time.Millisecond) {
 		if newPort {
 			if err := s.configure(); err != nil {
 				return err
@@ -247,7 +249,7 @@ func (s *Server) ready() error {
 	defer c.Close()
 	return s.await(func(ctx context.Context) error {
 		// A failed dial of the client would write to the standard error.
-		conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+		conn, err := net.DialTimeout("tcp", s.Addr, Patience)
 		if err != nil {
 			return err
 		}
@@ -260,22 +262,21 @@ func (s *Server) ready() error {
 	})
 }
 
-// client returns a client that neither retries nor waits long.
+// client returns a client that does not retry.
 func (s *Server) client() *redis.Client {
-	opt := &redis.Options{
-		Addr: s.Addr, TLSConfig: s.tls, Protocol: 2, DisableIdentity: true,
-		MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: time.Second,
-	}
+	opt := Options(s.Addr)
+	opt.TLSConfig, opt.Protocol, opt.DisableIdentity = s.tls, 2, true
+	opt.MaxRetries, opt.DialerRetries = -1, 1
 	if i := slices.Index(s.command, "--requirepass"); i >= 0 && i+1 < len(s.command) {
 		opt.Password = s.command[i+1]
 	}
 	return redis.NewClient(opt)
 }
 
-// await calls f until it returns nil, the server has ended or the patience has,
+// await calls f until it returns nil, the server has ended or Patience has,
 // and then returns the last error of f.
 func (s *Server) await(f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	for {
 		err := f(ctx)
@@ -286,7 +287,7 @@ func (s *Server) await(f func(context.Context) error) error {
 		case <-s.gone:
 			return fmt.Errorf("ended early: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after %v: %w", patience, err)
+			return fmt.Errorf("not ready after %v: %w", Patience, err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
