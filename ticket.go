@@ -51,7 +51,7 @@ type Ticket struct {
 	Device Device `json:"device,omitzero"`
 
 	// SeenFrom is where the last renewal by activity came from; zero if that
-	// is Device, and before the first.
+	// is Device or if a store had no room for it, and before the first.
 	SeenFrom Device `json:"seenFrom,omitzero"`
 
 	// SignedInAt is when the user signed in.
