@@ -33,9 +33,11 @@ type Ticket struct {
 	// use it to sign in. [TicketStore.Store] sets it.
 	ID string `json:"id,omitempty"`
 
-	// Subject is the user: 1 to 256 bytes of valid UTF-8 without control
-	// characters. If users come from several issuers, put the issuer into it:
-	// equal subjects are one user.
+	// Subject is the user: 1 to 1,024 bytes of valid UTF-8 without control
+	// characters. Subjects are compared byte by byte, so bring what people type
+	// into one form first: Alice@example.com and alice@example.com are two
+	// users. If users come from several issuers, put the issuer into it: equal
+	// subjects are one user.
 	Subject string `json:"subject"`
 
 	// Scheme is the authentication scheme that issued the ticket.
