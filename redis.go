@@ -1,6 +1,7 @@
 package ticketstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -19,7 +20,6 @@ const (
 	defaultPrefix      = "AuthSessionStore-"
 	defaultMaxSessions = 1000
 	maxMaxSessions     = 10_000
-	maxTicketBytes     = 64 << 10
 )
 
 var (
@@ -46,6 +46,13 @@ type RedisConfig struct {
 	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
 	// false, the session with the oldest sign-in ends instead.
 	RefuseNew bool
+
+	// MaxTicketBytes is how large a serialized ticket may be at sign-in, at
+	// most 1 MiB. If zero, 64 KiB. A renewal may be 8 KiB larger, and as large
+	// as the ticket it replaces: a lower limit, or a wordier Serializer, signs
+	// nobody out. Every request reads the whole ticket: keep what is large
+	// elsewhere.
+	MaxTicketBytes int
 }
 
 // A RedisStore keeps tickets in Redis 6.2 or newer, or Valkey: a single node,
@@ -59,13 +66,14 @@ type RedisConfig struct {
 // remembers saves the decoding, never the question: it holds only for a record
 // whose bytes are still the same.
 type RedisStore struct {
-	client      redis.UniversalClient
-	prefix      string
-	tags        [partitions]string // how the keys of each partition begin
-	serializer  Serializer
-	maxSessions int
-	whenFull    string
-	decoded     decodedRecords
+	client         redis.UniversalClient
+	prefix         string
+	tags           [partitions]string // how the keys of each partition begin
+	serializer     Serializer
+	maxSessions    int
+	whenFull       string
+	maxTicketBytes int
+	decoded        decodedRecords
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -77,11 +85,12 @@ type RedisStore struct {
 // go-redis ignores the deadlines of contexts and an outage takes long to tell.
 func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, error) {
 	s := &RedisStore{
-		client:      client,
-		prefix:      cfg.Prefix,
-		serializer:  cfg.Serializer,
-		maxSessions: cfg.MaxSessions,
-		whenFull:    "evict",
+		client:         client,
+		prefix:         cfg.Prefix,
+		serializer:     cfg.Serializer,
+		maxSessions:    cfg.MaxSessions,
+		whenFull:       "evict",
+		maxTicketBytes: cmp.Or(cfg.MaxTicketBytes, defaultMaxTicketBytes),
 	}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
@@ -110,6 +119,9 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	}
 	if s.maxSessions < 1 || s.maxSessions > maxMaxSessions {
 		errs = append(errs, problem("MaxSessions", "%d; want 1 to %d", cfg.MaxSessions, maxMaxSessions))
+	}
+	if s.maxTicketBytes < 1 || s.maxTicketBytes > maxMaxTicketBytes {
+		errs = append(errs, problem("MaxTicketBytes", "%d; want 1 to %d", cfg.MaxTicketBytes, maxMaxTicketBytes))
 	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))
@@ -141,7 +153,10 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	}
 	c := *t
 	c.ID = k.id.String()
-	data, err := s.serialize(&c)
+	data, err := s.serializer.Serialize(&c)
+	if err == nil && len(data) > s.maxTicketBytes {
+		err = tooLarge(len(data), s.maxTicketBytes)
+	}
 	if err != nil {
 		return "", false, err
 	}
@@ -216,7 +231,10 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	id := k.id.String()
 	c := *t
 	c.ID = id
-	data, err := s.serialize(&c)
+	data, err := s.serializer.Serialize(&c)
+	if err == nil {
+		err = s.checkSize(ctx, k, t, len(data))
+	}
 	if err != nil {
 		return err
 	}
@@ -339,14 +357,6 @@ func (s *RedisStore) record(ctx context.Context, op string, k redisKey) (envelop
 		return envelope{}, undecodable(k.id.String(), "%w", err)
 	}
 	return e, nil
-}
-
-func (s *RedisStore) serialize(t *Ticket) ([]byte, error) {
-	data, err := s.serializer.Serialize(t)
-	if err == nil && len(data) > maxTicketBytes {
-		return nil, invalid("it has %d bytes when serialized; at most %d are allowed", len(data), maxTicketBytes)
-	}
-	return data, err
 }
 
 func (s *RedisStore) deserialize(id string, e envelope) (*Ticket, error) {

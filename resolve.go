@@ -187,7 +187,12 @@ func (m *Manager) use(r *http.Request, res *resolution) {
 		next.SeenFrom = Device{} // a user agent is a good part of a ticket
 	}
 	next.ExpiresAt = m.expiry(next)
-	switch err := m.renew(ctx, res.key, next); {
+	err := m.renew(ctx, res.key, next)
+	if errors.Is(err, ErrInvalidTicket) && next.SeenFrom != (Device{}) {
+		next.SeenFrom = Device{} // there may be no room for it
+		err = m.renew(ctx, res.key, next)
+	}
+	switch {
 	case err == nil:
 		res.ticket = next
 	case errors.Is(err, ErrConflict):

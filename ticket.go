@@ -33,9 +33,11 @@ type Ticket struct {
 	// use it to sign in. [TicketStore.Store] sets it.
 	ID string `json:"id,omitempty"`
 
-	// Subject is the user: 1 to 256 bytes of valid UTF-8 without control
-	// characters. If users come from several issuers, put the issuer into it:
-	// equal subjects are one user.
+	// Subject is the user: 1 to 1,024 bytes of valid UTF-8 without control
+	// characters. Subjects are compared byte by byte, so bring what people type
+	// into one form first: Alice@example.com and alice@example.com are two
+	// users. If users come from several issuers, put the issuer into it: equal
+	// subjects are one user.
 	Subject string `json:"subject"`
 
 	// Scheme is the authentication scheme that issued the ticket.
@@ -51,7 +53,7 @@ type Ticket struct {
 	Device Device `json:"device,omitzero"`
 
 	// SeenFrom is where the last renewal by activity came from; zero if that
-	// is Device, and before the first.
+	// is Device or if a store had no room for it, and before the first.
 	SeenFrom Device `json:"seenFrom,omitzero"`
 
 	// SignedInAt is when the user signed in.

@@ -130,9 +130,9 @@ func TestTicketValidate(t *testing.T) {
 		want   string // part of the error; "" if valid
 	}{
 		"valid":             {func(tk *Ticket) {}, ""},
-		"longest":           {func(tk *Ticket) { tk.Subject = strings.Repeat("ä", 128) }, ""},
+		"longest":           {func(tk *Ticket) { tk.Subject = strings.Repeat("ä", 512) }, ""},
 		"empty subject":     {func(tk *Ticket) { tk.Subject = "" }, "subject is empty"},
-		"long subject":      {func(tk *Ticket) { tk.Subject = strings.Repeat("x", 257) }, "257 bytes"},
+		"long subject":      {func(tk *Ticket) { tk.Subject = strings.Repeat("x", 1025) }, "1025 bytes"},
 		"line feed":         {func(tk *Ticket) { tk.Subject = "a\nb" }, "control characters"},
 		"C1 control":        {func(tk *Ticket) { tk.Subject = "a\u0085b" }, "control characters"},
 		"invalid UTF-8":     {func(tk *Ticket) { tk.Subject = "a\xff" }, "UTF-8"},

@@ -74,7 +74,7 @@ type Row struct {
 	devices.Row
 }
 
-// newUser returns the user of subject. No name is cut: a store allows 256 bytes.
+// newUser returns the user of subject. No name is cut: a store allows 1,024 bytes.
 func newUser(subject string) User {
 	name := ui.Clean(subject, maxName)
 	if name == "" && subject != "" {
@@ -83,7 +83,7 @@ func newUser(subject string) User {
 	return User{Subject: subject, Name: name, Hidden: name != subject}
 }
 
-const maxName = 256 // runes
+const maxName = 1024 // runes
 
 // rows returns sessions as r's page shows them.
 func (h *handler) rows(r *http.Request, sessions []ticketstore.Session) []Row {

@@ -326,7 +326,7 @@ func TestActors(t *testing.T) {
 func TestRefusesToWrite(t *testing.T) {
 	for name, change := range map[string]func(*ticketstore.Ticket){
 		"no subject":        func(tk *ticketstore.Ticket) { tk.Subject = "" },
-		"long subject":      func(tk *ticketstore.Ticket) { tk.Subject = strings.Repeat("x", 257) },
+		"long subject":      func(tk *ticketstore.Ticket) { tk.Subject = strings.Repeat("x", 1025) },
 		"control character": func(tk *ticketstore.Ticket) { tk.Subject = "a\n" },
 		"subject":           func(tk *ticketstore.Ticket) { tk.Subject = "\xff" },
 		"another subject":   func(tk *ticketstore.Ticket) { tk.Subject = "bob" },
@@ -403,7 +403,7 @@ func TestRefusesToRead(t *testing.T) {
 	if _, err := (Serializer{SubjectClaim: "sub"}).Deserialize("id", alice); !errors.Is(err, ticketstore.ErrUndecodable) || !strings.Contains(err.Error(), `"sub": see SubjectClaim`) {
 		t.Errorf("no subject claim: got %v, want one that names the setting", err)
 	}
-	for _, subject := range []string{"", "a\n", strings.Repeat("x", 257)} {
+	for _, subject := range []string{"", "a\n", strings.Repeat("x", 1025)} {
 		w := &wireTicket{identities: []wireIdentity{{claims: []wireClaim{Serializer{}.claimOf(subject)}}}}
 		b, err := w.bytes()
 		if err != nil {

@@ -24,7 +24,6 @@ const (
 	defaultMaxSessions = 1000
 	maxMaxSessions     = 10_000
 	maxKeyBytes        = 256
-	maxTicketBytes     = 64 << 10
 	maxChanges         = 5 // of a record while it is read
 
 	indexName = "ticketstore:" // begins the names of indexes, behind InstanceName
@@ -61,6 +60,11 @@ type StoreConfig struct {
 	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
 	// false, the session with the oldest sign-in ends instead.
 	RefuseNew bool
+
+	// MaxTicketBytes is how large a serialized ticket may be for Go to sign in,
+	// at most 1 MiB. If zero, 64 KiB. A renewal may be 8 KiB larger, and as
+	// large as the ticket it replaces, with what Go adds to one of .NET's.
+	MaxTicketBytes int
 }
 
 // A Store keeps tickets where ASP.NET Core applications keep theirs with an
@@ -73,12 +77,13 @@ type StoreConfig struct {
 // one atomic script. Keys are in Redis in clear: keep names of records, and
 // MONITOR, out of logs.
 type Store struct {
-	client      redis.UniversalClient
-	instance    string
-	prefix      string
-	serializer  ticketstore.Serializer
-	maxSessions int
-	refuseNew   bool
+	client         redis.UniversalClient
+	instance       string
+	prefix         string
+	serializer     ticketstore.Serializer
+	maxSessions    int
+	refuseNew      bool
+	maxTicketBytes int
 }
 
 var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
@@ -88,12 +93,13 @@ var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
 // every problem found. What it demands of client, NewRedisStore says.
 func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 	s := &Store{
-		client:      client,
-		instance:    cfg.InstanceName,
-		prefix:      cmp.Or(cfg.Prefix, defaultPrefix),
-		serializer:  cfg.Serializer,
-		maxSessions: cfg.MaxSessions,
-		refuseNew:   cfg.RefuseNew,
+		client:         client,
+		instance:       cfg.InstanceName,
+		prefix:         cmp.Or(cfg.Prefix, defaultPrefix),
+		serializer:     cfg.Serializer,
+		maxSessions:    cfg.MaxSessions,
+		refuseNew:      cfg.RefuseNew,
+		maxTicketBytes: cmp.Or(cfg.MaxTicketBytes, defaultMaxTicketBytes),
 	}
 	if s.serializer == nil {
 		s.serializer = Serializer{}
@@ -120,6 +126,9 @@ func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 	if s.maxSessions < 1 || s.maxSessions > maxMaxSessions {
 		errs = append(errs, fmt.Errorf("MaxSessions: %d; want 1 to %d", cfg.MaxSessions, maxMaxSessions))
 	}
+	if s.maxTicketBytes < 1 || s.maxTicketBytes > maxMaxTicketBytes {
+		errs = append(errs, fmt.Errorf("MaxTicketBytes: %d; want 1 to %d", cfg.MaxTicketBytes, maxMaxTicketBytes))
+	}
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("aspnetcore: invalid store: %w", errors.Join(errs...))
 	}
@@ -134,7 +143,10 @@ func (s *Store) Store(ctx context.Context, t *ticketstore.Ticket) (ticketstore.K
 	var secret [32]byte
 	rand.Read(secret[:]) // never fails, see crypto/rand
 	key := ticketstore.Key(s.prefix + base64.RawURLEncoding.EncodeToString(secret[:]))
-	data, err := s.serialize(t)
+	data, err := s.serializer.Serialize(t)
+	if err == nil && len(data) > s.maxTicketBytes {
+		err = tooLarge(len(data), s.maxTicketBytes)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -213,7 +225,10 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 		return err
 	}
 	id := sessionID(key)
-	data, err := s.serialize(t)
+	data, err := s.serializer.Serialize(t)
+	if err == nil {
+		err = s.checkSize(ctx, key, t, len(data))
+	}
 	if err != nil {
 		return err
 	}
@@ -389,14 +404,6 @@ func (s *Store) ticket(r *record) (*ticketstore.Ticket, error) {
 		t.ExpiresAt = earlier(t.ExpiresAt, t.EndsAt)
 	}
 	return t, nil
-}
-
-func (s *Store) serialize(t *ticketstore.Ticket) ([]byte, error) {
-	data, err := s.serializer.Serialize(t)
-	if err == nil && len(data) > maxTicketBytes {
-		return nil, invalid("it has %d bytes when serialized; at most %d are allowed", len(data), maxTicketBytes)
-	}
-	return data, err
 }
 
 var errMalformedKey = fmt.Errorf("%w: malformed key", ticketstore.ErrNotFound)

@@ -57,6 +57,8 @@ func TestNewStore(t *testing.T) {
 		{"a nil serializer", single, StoreConfig{Serializer: noSerializer}, []string{"Serializer: it is a nil pointer"}},
 		{"too few sessions", single, StoreConfig{MaxSessions: -1}, []string{"MaxSessions: -1; want 1 to 10000"}},
 		{"too many sessions", single, StoreConfig{MaxSessions: 10_001}, []string{"MaxSessions: 10001; want 1 to 10000"}},
+		{"a negative limit", single, StoreConfig{MaxTicketBytes: -1}, []string{"MaxTicketBytes: -1; want 1 to 1048576"}},
+		{"too large a limit", single, StoreConfig{MaxTicketBytes: 1<<20 + 1}, []string{"MaxTicketBytes: 1048577; want 1 to 1048576"}},
 		{"all at once", cluster, StoreConfig{InstanceName: "shop:", Prefix: "ticketstore:" + strings.Repeat("p", 128), Serializer: noSerializer, MaxSessions: -1},
 			[]string{"InstanceName: ", "Prefix: ", "is taken", "Prefix: it has 140 bytes", "Serializer: ", "MaxSessions: "}},
 		{"ring and more", ring, StoreConfig{MaxSessions: -1}, []string{"client: ", "MaxSessions: "}},
@@ -157,7 +159,7 @@ func TestInvalidTickets(t *testing.T) {
 		"past, cut":          func(tk *ticketstore.Ticket) { tk.ExpiresAt = s.now().Truncate(time.Second).Add(999 * time.Millisecond) },
 		"after EndsAt":       func(tk *ticketstore.Ticket) { tk.EndsAt = tk.ExpiresAt.Add(-1) },
 		"a year of no .NET":  func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"too large":          func(tk *ticketstore.Ticket) { tk.Properties = map[string]string{"x": strings.Repeat("x", 64<<10)} },
+		"too large":          func(tk *ticketstore.Ticket) { tk.Properties = map[string]string{"x": strings.Repeat("x", 72<<10)} },
 		"a reserved item":    func(tk *ticketstore.Ticket) { tk.Properties = map[string]string{"ticketstore.x": ""} },
 		"a subject not hers": func(tk *ticketstore.Ticket) { tk.Subject = "bob" },
 	} {

@@ -321,7 +321,7 @@ func (m *memory) end(r *record) { delete(m.sessions, r.ID) }
 // valid reports what the store may not keep.
 func (m *memory) valid(t *ticket) error {
 	switch {
-	case t.Subject == "", len(t.Subject) > 256, !utf8.ValidString(t.Subject), strings.ContainsFunc(t.Subject, unicode.IsControl),
+	case t.Subject == "", len(t.Subject) > 1024, !utf8.ValidString(t.Subject), strings.ContainsFunc(t.Subject, unicode.IsControl),
 		!t.ExpiresAt.After(m.now), !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
 		return ticketstore.ErrInvalidTicket
 	}

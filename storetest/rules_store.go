@@ -20,7 +20,7 @@ var storeRules = []rule{
 	{"Store/new_key_and_ID", "Key and t.ID are new each time.", basics, storeNewKeyAndID},
 	{"Store/replaces", "If t.ID names a live session of t.Subject, that session ends in the same step", basics, storeReplaces},
 	{"Store/other_IDs", "nothing else is done with t.ID.", basics, storeOtherIDs},
-	{"Store/valid_subjects", "Subject is the user: 1 to 256 bytes of valid UTF-8 without control characters.", basics, storeValidSubjects},
+	{"Store/valid_subjects", "Subject is the user: 1 to 1,024 bytes of valid UTF-8 without control characters.", basics, storeValidSubjects},
 	{"Store/invalid_subjects", "It returns ErrInvalidTicket if t has no valid subject", basics, storeInvalidSubjects},
 	{"Store/valid_expiries", "EndsAt is when the session ends, however active.", basics, storeValidExpiries},
 	{"Store/invalid_expiries", "or if its ExpiresAt is zero, past, or after EndsAt", basics, storeInvalidExpiries},
@@ -197,7 +197,7 @@ func storeOtherIDs(c *checker) error {
 
 func storeValidSubjects(c *checker) error {
 	for _, subject := range []string{
-		"a", strings.Repeat("é", 128), "Alice", "alice ", "https://issuer.example|42", "a:b", "{a}", "a*?[b]", "' OR 1=1 --", "ünï cöde 🎫",
+		"a", strings.Repeat("é", 512), "Alice", "alice", "alice ", "https://issuer.example|42", "a:b", "{a}", "a*?[b]", "' OR 1=1 --", "ünï cöde 🎫",
 	} {
 		s, err := c.keep(c.ticket(subject))
 		if err != nil {
@@ -212,7 +212,7 @@ func storeValidSubjects(c *checker) error {
 
 // invalidSubjects returns subjects that no store may keep.
 func invalidSubjects() []string {
-	return []string{"", strings.Repeat("a", 257), strings.Repeat("é", 128) + "a", "a\xff", "\xed\xa0\x80", "a\nb", "\x00", "a\x7f", "a\u0085"}
+	return []string{"", strings.Repeat("a", 1025), strings.Repeat("é", 512) + "a", "a\xff", "\xed\xa0\x80", "a\nb", "\x00", "a\x7f", "a\u0085"}
 }
 
 func storeInvalidSubjects(c *checker) error {

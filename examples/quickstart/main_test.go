@@ -265,7 +265,7 @@ func TestRefused(t *testing.T) {
 		{"same site", "POST", "/login", alice, []string{"Sec-Fetch-Site", "same-site"}, 403, ""},
 		{"no user", "POST", "/login", url.Values{}, nil, 400, "the subject is empty"},
 		{"blank user", "POST", "/login", url.Values{"user": {"  "}}, nil, 400, "the subject is empty"},
-		{"long user", "POST", "/login", url.Values{"user": {strings.Repeat("x", 257)}}, nil, 400, "at most 256"},
+		{"long user", "POST", "/login", url.Values{"user": {strings.Repeat("x", 1025)}}, nil, 400, "at most 1024"},
 		{"control character", "POST", "/login", url.Values{"user": {"a\x00b"}}, nil, 400, "control characters"},
 		{"huge form", "POST", "/login", url.Values{"user": {strings.Repeat("x", 20<<10)}}, nil, 400, "cannot be read"},
 		{"sign-out by link", "GET", "/logout", nil, nil, 405, ""},

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-const maxBytes = 256
+const maxBytes = 1024 // issuer and sub of OpenID Connect fit, at 255 each
 
 // Check returns why subject may not name a user.
 func Check(subject string) error {

@@ -67,7 +67,7 @@ public sealed class RedisTicketStoreOptions
 public sealed class RedisTicketStore : ITicketStore
 {
     private const int Attempts = 10;
-    private const int MaxKeyBytes = 256, MaxSubjectBytes = 256, MaxUserAgentBytes = 512;
+    private const int MaxKeyBytes = 256, MaxSubjectBytes = 1024, MaxUserAgentBytes = 512;
 
     private const string KeepsChanging = "Others keep changing the session.";
 
