@@ -8,21 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/tickettest"
 )
 
 // open returns a Manager and its store on an embedded Redis. A program takes
 // its cookie keys from where its other secrets are.
 func open() (*ticketstore.Manager, *ticketstore.RedisStore, func()) {
-	server, err := miniredis.Run()
-	if err != nil {
-		log.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
+	store, done, err := tickettest.Open()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -34,7 +27,7 @@ func open() (*ticketstore.Manager, *ticketstore.RedisStore, func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	return m, store, func() { client.Close(); server.Close() }
+	return m, store, done
 }
 
 func Example() {

@@ -2,6 +2,7 @@ package ticketstore
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,30 @@ func TestREADMEProgram(t *testing.T) {
 	_, code, _ := strings.Cut(string(program), "\n") // its package comment
 	if !strings.Contains(string(readme), "```go\n"+code+"```\n") {
 		t.Error("README.md does not have examples/minimal/main.go as it is")
+	}
+}
+
+// All other Go code in the README is in readme_code_test.go, so that it compiles.
+func TestREADMECode(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("readme_code_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	indented := regexp.MustCompile(`(?m)^\t+`)
+	flat := indented.ReplaceAllString(string(code), "")
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	for _, block := range blocks {
+		block, _, _ := strings.Cut(block, "```")
+		if !strings.HasPrefix(block, "package main\n") && !strings.Contains(flat, "\n"+indented.ReplaceAllString(block, "")) {
+			t.Errorf("readme_code_test.go does not have this code:\n%s", block)
+		}
+	}
+	if len(blocks) < 6 {
+		t.Errorf("found %d blocks of code: this test looks at too little", len(blocks))
 	}
 }
 
