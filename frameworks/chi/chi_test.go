@@ -19,6 +19,7 @@ func TestServeMux(t *testing.T) {
 		mux.HandleFunc("GET /public", h.public)
 		mux.HandleFunc("POST /signin", h.signIn)
 		mux.HandleFunc("POST /signout", h.signOut)
+		mux.Handle("POST /see", s.See(nil))
 		mux.Handle("GET /me", s.Manager.Require(http.HandlerFunc(h.public)))
 		mux.Handle("GET /events", s.Manager.Require(http.HandlerFunc(h.events)))
 		mux.Handle("GET /hijack", s.Manager.Require(http.HandlerFunc(h.hijack)))
@@ -34,6 +35,7 @@ func TestChi(t *testing.T) {
 		r.Get("/public", h.public)
 		r.Post("/signin", h.signIn)
 		r.Post("/signout", h.signOut)
+		r.With(s.See).Post("/see", http.NotFound)
 		r.Group(func(r chi.Router) {
 			r.Use(s.Manager.Require)
 			r.Get("/me", h.public)

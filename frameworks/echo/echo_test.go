@@ -35,6 +35,7 @@ func Test(t *testing.T) {
 			}
 			return c.NoContent(http.StatusOK)
 		})
+		e.POST("/see", who, echo.WrapMiddleware(s.See))
 		guarded := e.Group("", echo.WrapMiddleware(m.Require))
 		guarded.GET("/me", who)
 		guarded.GET("/events", func(c *echo.Context) error {

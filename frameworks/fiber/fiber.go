@@ -7,15 +7,17 @@
 package ticketfiber
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/valyala/fasthttp"
 )
 
 // Middleware makes fiber's middleware of a Manager's Wrap or Require. What
@@ -62,36 +64,76 @@ func Do(c fiber.Ctx, f func(w http.ResponseWriter, r *http.Request) error) error
 	return err
 }
 
-// request returns c's request. It shares no memory with c but the body, which
-// it has if fiber has read it.
+// request returns c's request as net/http would have read it. fasthttp reads
+// another: for it "Cookie: =a=b" is a cookie called a, and of two User-Agents
+// the last one counts. It shares no memory with c but the body, which it has if
+// fiber has read it.
 func request(c fiber.Ctx) (*http.Request, error) {
 	in := c.Request()
-	uri := string(in.Header.RequestURI())
-	u, err := url.ParseRequestURI(uri)
+	head := fmt.Appendf(nil, "%s %s HTTP/1.1\r\n", c.Method(), in.Header.RequestURI())
+	if raw := in.Header.RawHeaders(); len(raw) > 0 {
+		head = append(head, raw...)
+	} else {
+		head = append(head, "\r\n"...)
+	}
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 	if err != nil {
 		return nil, err
 	}
-	r := (&http.Request{
-		Method:     strings.Clone(c.Method()),
-		URL:        u,
-		RequestURI: uri,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-		Host:       string(in.Host()),
-		Header:     http.Header{},
-		Body:       http.NoBody,
-		RemoteAddr: c.RequestCtx().RemoteAddr().String(),
-		TLS:        c.RequestCtx().TLSConnectionState(),
-	}).WithContext(c.Context())
-	for k, v := range in.Header.All() {
-		r.Header.Add(string(k), string(v))
+	for k := range r.Header {
+		if strings.Contains(k, " ") { // ReadRequest leaves it to the server to refuse
+			return nil, fmt.Errorf("invalid header name %q", k)
+		}
 	}
+	if err := applyChanges(r, head, &in.Header); err != nil {
+		return nil, err
+	}
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 	if !in.IsBodyStream() {
 		r.Body = io.NopCloser(bytes.NewReader(in.Body()))
 		r.ContentLength = int64(len(in.Body()))
 	}
-	return r, nil
+	r.RemoteAddr = c.RequestCtx().RemoteAddr().String()
+	r.TLS = c.RequestCtx().TLSConnectionState()
+	return r.WithContext(c.Context()), nil
+}
+
+// applyChanges makes those changes to r, which was read from head, that other
+// handlers have made to it since in fasthttp's form, now.
+func applyChanges(r *http.Request, head []byte, now *fasthttp.RequestHeader) error {
+	var then fasthttp.RequestHeader
+	if err := then.Read(bufio.NewReaderSize(bytes.NewReader(head), len(head))); err != nil {
+		return err
+	}
+	before, after := fields(&then), fields(now)
+	changed := maps.Clone(before)
+	maps.Copy(changed, after)
+	maps.DeleteFunc(changed, func(k string, _ []string) bool { return slices.Equal(before[k], after[k]) })
+	for k := range changed {
+		switch {
+		case k == "Host":
+			r.Host = after.Get(k)
+		case k == "Content-Length" || k == "Transfer-Encoding" || k == "Trailer":
+			// fasthttp's own doing, when it has read the body.
+		case after[k] == nil:
+			r.Header.Del(k)
+		default:
+			r.Header[k] = after[k]
+		}
+	}
+	return nil
+}
+
+func fields(h *fasthttp.RequestHeader) http.Header {
+	f := http.Header{}
+	for k, v := range h.All() {
+		f.Add(string(k), string(v))
+	}
+	f.Del("Cookie")
+	for k, v := range h.Cookies() {
+		f.Add("Cookie", string(k)+"="+string(v)) // with =, even if there is no name
+	}
+	return f
 }
 
 // headers returns the headers of c's response. Its Content-Type is left out:

@@ -4,17 +4,22 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/adaptor"
+	"github.com/gofiber/fiber/v3/middleware/encryptcookie"
+	"github.com/valyala/fasthttp"
 
 	"github.com/ticketstore/ticketstore"
 	ticketfiber "github.com/ticketstore/ticketstore/frameworks/fiber"
@@ -44,6 +49,7 @@ func Test(t *testing.T) {
 			}
 			return c.SendString("Bye.")
 		})
+		app.Post("/see", ticketfiber.Middleware(s.See))
 		guarded := app.Group("/", ticketfiber.Middleware(m.Require))
 		guarded.Get("/me", who)
 		guarded.Get("/events", func(c fiber.Ctx) error {
@@ -130,6 +136,108 @@ func TestDoRequest(t *testing.T) {
 	if res, err := app.Test(r); err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("got %v, %v", res, err)
 	}
+}
+
+// Do sees what handlers before it have made of the request.
+func TestDoSeesChanges(t *testing.T) {
+	app := fiber.New()
+	app.Use(encryptcookie.New(encryptcookie.Config{
+		Key:       encryptcookie.GenerateKey(32),
+		Decryptor: func(name, value, key string) (string, error) { return strings.TrimPrefix(value, "sealed "), nil },
+	}))
+	app.Use(func(c fiber.Ctx) error {
+		h := &c.Request().Header
+		h.Del("X-Forwarded-For")
+		h.SetUserAgent("changed")
+		h.SetHost("changed.example")
+		h.Add("Accept", "text/html")
+		h.DelCookie("gone")
+		return c.Next()
+	})
+	var got fwtest.Seen
+	app.Get("/", func(c fiber.Ctx) error {
+		return ticketfiber.Do(c, func(w http.ResponseWriter, r *http.Request) error {
+			got = fwtest.See(r)
+			return nil
+		})
+	})
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{
+		"Accept":          {"*/*"},
+		"Cookie":          {"a=sealed 1; =b=2; gone=3"},
+		"User-Agent":      {"test"},
+		"X-Forwarded-For": {"1.1.1.1", "2.2.2.2"},
+	}
+	if res, err := app.Test(r); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("got %v, %v", res, err)
+	}
+	for _, tt := range []struct{ name, got, want string }{
+		{"Host", got.Host, "changed.example"},
+		{"Cookies", fmt.Sprint(got.Cookies), "[a=1]"},
+		{"User-Agent", fmt.Sprint(got.Header["User-Agent"]), "[changed]"},
+		{"Accept", fmt.Sprint(got.Header["Accept"]), "[*/* text/html]"},
+		{"X-Forwarded-For", fmt.Sprint(got.Header["X-Forwarded-For"]), "[]"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, tt.got, tt.want)
+		}
+	}
+}
+
+// Do sees a request that was not parsed, as the adaptor's FiberApp makes it.
+func TestDoWithoutRawHeaders(t *testing.T) {
+	app := fiber.New()
+	app.Use(ticketfiber.Middleware(new(fwtest.Site).See))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Cookie", "=a=1; b=2")
+	w := httptest.NewRecorder()
+	adaptor.FiberApp(app)(w, r)
+	var got fwtest.Seen
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || got.Host != "example.com" || fmt.Sprint(got.Cookies) != "[b=2]" {
+		t.Errorf("got %s, %v", w.Body, err)
+	}
+}
+
+// FuzzDo: what net/http refuses Do refuses, and what Do sees net/http sees.
+func FuzzDo(f *testing.F) {
+	for _, head := range fwtest.Heads {
+		f.Add(head)
+	}
+	var got *fwtest.Seen
+	app := fiber.New()
+	app.Get("/see", func(c fiber.Ctx) error {
+		return ticketfiber.Do(c, func(w http.ResponseWriter, r *http.Request) error {
+			got = new(fwtest.See(r))
+			return nil
+		})
+	})
+	handler := app.Handler()
+	f.Fuzz(func(t *testing.T, head string) {
+		text := "GET /see HTTP/1.1\r\nHost: example.com\r\n" + head + "\r\n\r\n"
+		var ctx fasthttp.RequestCtx
+		if ctx.Request.Read(bufio.NewReaderSize(strings.NewReader(text), len(text))) != nil {
+			return // refused by fasthttp
+		}
+		got = nil
+		handler(&ctx)
+		var want *fwtest.Seen
+		if r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text))); err == nil && !spaceInName(r.Header) {
+			want = new(fwtest.See(r))
+		}
+		if got != nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%q:\ngot  %+v\nwant %+v", head, got, want)
+		}
+	})
+}
+
+// spaceInName: net/http's server refuses such a request, ReadRequest does not.
+func spaceInName(h http.Header) bool {
+	for k := range h {
+		if strings.Contains(k, " ") {
+			return true
+		}
+	}
+	return false
 }
 
 func TestDoResponse(t *testing.T) {

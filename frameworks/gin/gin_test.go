@@ -38,6 +38,7 @@ func Test(t *testing.T) {
 				c.String(http.StatusServiceUnavailable, "Please try again.")
 			}
 		})
+		router.POST("/see", ticketgin.Middleware(s.See))
 		guarded := router.Group("/", ticketgin.Middleware(m.Require))
 		guarded.GET("/me", who)
 		guarded.GET("/events", func(c *gin.Context) {

@@ -31,6 +31,7 @@ const cookieName = "__Host-session"
 //	POST /signin   calls SignIn for NewTicket twice, the second time in the
 //	               same response
 //	POST /signout  calls SignOut
+//	POST /see      is behind See, with no handler of its own
 //
 // and behind Require too:
 //
@@ -91,6 +92,7 @@ func ServeHTTP(t *testing.T, h http.Handler) (url string, client *http.Client) {
 
 // Run tests f.
 func Run(t *testing.T, f Framework) {
+	t.Run("seen", f.seen)
 	t.Run("refused", f.refused)
 	t.Run("signIn", f.signIn)
 	t.Run("outage", f.outage)
