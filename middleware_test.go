@@ -85,65 +85,6 @@ func TestSignInResolveSignOut(t *testing.T) {
 	})
 }
 
-// One read per request, and nothing for those who have no session.
-func TestCommandsPerRequest(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
-		count := &counter{n: map[string]int{}}
-		counted := b.another(t)
-		store := counted.store(t, RedisConfig{MaxSessions: 2})
-		s := newSiteOn(t, counted, store, Config{})
-		// Load the scripts, on every node.
-		for i := range 60 {
-			c := s.login(t, fmt.Sprint("warm", i))
-			wantStatus(t, s.get(t, "/renew", c), http.StatusOK)
-			s.get(t, "/logout", c)
-			for range 3 {
-				s.login(t, fmt.Sprint("full", i))
-			}
-		}
-		counted.client.AddHook(count)
-		forged := &http.Cookie{Name: "__Host-session", Value: s.login(t, "mallory").Value + "x"}
-		count.take()
-		check := func(what, want string) {
-			t.Helper()
-			if got := count.take(); got != want {
-				t.Errorf("%s: got %s, want %s", what, got, want)
-			}
-		}
-		s.get(t, "/me")
-		check("no cookie", "")
-		s.get(t, "/me", forged)
-		check("forged cookie", "")
-		s.get(t, "/me", &http.Cookie{Name: "other", Value: "x"})
-		check("another cookie", "")
-		alice := s.login(t, "alice")
-		check("sign-in", "evalsha=1")
-		for range 3 {
-			wantStatus(t, s.get(t, "/me", alice), http.StatusOK)
-			check("steady state", "get=1")
-		}
-		counted.advance(6 * time.Minute)
-		wantStatus(t, s.get(t, "/me", alice), http.StatusOK)
-		check("renewal", "get=1 evalsha=1")
-		s.login(t, "alice", alice)
-		check("sign-in again", "get=1 evalsha=1")
-		s.login(t, "alice")
-		check("second sign-in", "evalsha=1")
-		s.login(t, "alice")
-		check("sign-in at the cap", "evalsha=2")
-		bob := s.login(t, "bob")
-		count.take()
-		s.login(t, "carol", bob)
-		check("sign-in over another's session", "get=2 evalsha=2")
-		dave := s.login(t, "dave")
-		count.take()
-		s.get(t, "/logout", dave)
-		check("sign-out", "get=2 evalsha=1") // one GET resolved the request
-		s.get(t, "/renew?set=x", s.login(t, "erin"))
-		check("sign-in and a change of claims", "get=2 evalsha=2")
-	})
-}
-
 func TestRequire(t *testing.T) {
 	b := miniBackend(t)
 	s := newSite(t, b, Config{LoginPath: "/login?tenant=a"})

@@ -110,8 +110,8 @@ func TestCheckChangesNothing(t *testing.T) {
 	for range 3 {
 		wantCheck(t, t.Context(), client, nil)
 	}
-	if got := count.take(); got != "pipeline=3" {
-		t.Errorf("got commands %s, want pipeline=3", got)
+	if got := count.take(); got != "config=3 eval=3 evalsha=3 info=3 pipeline=3 time=3" {
+		t.Errorf("got commands %s, want one pipeline each", got)
 	}
 	info := client.InfoMap(t.Context(), "persistence").Val()["Persistence"]
 	if n := client.DBSize(t.Context()).Val(); n != 0 || info["rdb_changes_since_last_save"] != "0" || client.LastSave(t.Context()).Val() != before {

@@ -1,0 +1,5 @@
+//go:build race
+
+package ticketstore
+
+const raceEnabled = true
