@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/decoded"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -73,7 +74,13 @@ type RedisStore struct {
 	maxSessions    int
 	whenFull       string
 	maxTicketBytes int
-	decoded        decodedRecords
+	decoded        decoded.Cache[decodedRecord] // by session ID
+}
+
+// A decodedRecord is never changed.
+type decodedRecord struct {
+	envelope envelope
+	ticket   *Ticket
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -274,9 +281,8 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := s.decoded.get(k.id, record)
-	if r == nil {
-		r = &decodedRecord{record: record}
+	r, known := s.decoded.Get(k.id[:], record)
+	if !known {
 		if r.envelope, err = parseEnvelope([]byte(record)); err != nil {
 			return nil, undecodable(k.id.String(), "%w", err)
 		}
@@ -286,12 +292,12 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	if !ok {
 		return nil, ErrNotFound
 	}
-	if r.ticket == nil {
+	if !known {
 		if r.ticket, err = s.deserialize(k.id.String(), r.envelope); err != nil {
 			return nil, err
 		}
 		r.envelope.ticket = nil
-		s.decoded.put(k.id, r)
+		s.decoded.Put(k.id[:], record, r)
 	}
 	if !now.Before(r.ticket.ExpiresAt) {
 		return nil, ErrNotFound

@@ -1,11 +1,8 @@
 package ticketstore
 
 import (
-	"strings"
 	"sync/atomic"
 	"testing"
-
-	"github.com/google/uuid"
 )
 
 // countingSerializer counts what it decodes.
@@ -74,45 +71,4 @@ func TestDecodedOnce(t *testing.T) {
 			t.Errorf("after a removal elsewhere: got %v, %v, want ErrNotFound", tk, err)
 		}
 	})
-}
-
-// What has been decoded is dropped when it is not used, and bounded.
-func TestDecodedRecordsAreBounded(t *testing.T) {
-	var d decodedRecords
-	size := func() (bytes, n int) {
-		for i := range d {
-			for _, records := range []map[uuid.UUID]*decodedRecord{d[i].young, d[i].old} {
-				for _, r := range records {
-					bytes, n = bytes+len(r.record), n+1
-				}
-			}
-		}
-		return bytes, n
-	}
-	used := uuid.New()
-	record := strings.Repeat("x", 8<<10)
-	d.put(used, &decodedRecord{record: record})
-	for range 3 * maxDecodedBytes / len(record) {
-		d.put(uuid.New(), &decodedRecord{record: record})
-		if d.get(used, record) == nil {
-			t.Fatal("a record in use was dropped")
-		}
-	}
-	if bytes, _ := size(); bytes > maxDecodedBytes || bytes < maxDecodedBytes/4 {
-		t.Errorf("got %d bytes, want at most %d, and not much less", bytes, maxDecodedBytes)
-	}
-	for range 1000 { // again and again the same
-		d.put(used, &decodedRecord{record: record})
-	}
-	if _, n := size(); n < maxDecodedBytes/len(record)/4 {
-		t.Errorf("got %d records: one of them displaced the others", n)
-	}
-	huge := strings.Repeat("x", maxDecodedBytes)
-	d.put(used, &decodedRecord{record: huge})
-	if d.get(used, huge) != nil {
-		t.Error("a record of the whole size is remembered")
-	}
-	if d.get(used, "another") != nil {
-		t.Error("got the ticket of other bytes")
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +20,6 @@ import (
 // What our own field of a record holds, as the scripts parse it.
 const gone = "gone" // the session has ended, and stays so
 
-var indexed = regexp.MustCompile(`(?s)^1 ([[:xdigit:]]+) ([0-9]+) (.+)$`) // last write, and expiry and subject in the index
-
 const (
 	unixTicks = 621_355_968e9             // .NET's ticks until 1970
 	maxTicks  = 3_155_378_975_999_999_999 // DateTime.MaxValue.Ticks
@@ -33,6 +30,7 @@ const (
 type record struct {
 	key     ticketstore.Key
 	data    []byte        // the ticket; nil if there is none
+	text    string        // the same
 	gone    bool          // our field says so
 	write   string        // the name of our last write; "0" if there was none
 	expiry  int64         // by which the index has the session, Unix ms; 0 if in none
@@ -57,14 +55,11 @@ func parseRecord(key ticketstore.Key, reply []any, err error) (*record, error) {
 		return nil, redact(err)
 	}
 	if data, ok := reply[0].(string); ok {
-		r.data = []byte(data)
+		r.data, r.text = []byte(data), data
 	}
 	ours, _ := reply[1].(string)
 	r.gone = ours == gone
-	if f := indexed.FindStringSubmatch(ours); f != nil {
-		r.write, r.subject = f[1], f[3]
-		r.expiry, _ = strconv.ParseInt(f[2], 10, 64)
-	}
+	r.parseIndexed(ours)
 	until, ok := parseTicks(reply[2])
 	sliding, slides := parseTicks(reply[3])
 	r.odd = !ok || !slides || sliding == 0
@@ -76,6 +71,19 @@ func parseRecord(key ticketstore.Key, reply []any, err error) (*record, error) {
 	}
 	return r, nil
 }
+
+// parseIndexed reads our field, as the scripts do:
+//
+//	1 <last write> <expiry in the index> <subject in the index>
+func (r *record) parseIndexed(ours string) {
+	f := strings.SplitN(ours, " ", 4)
+	if len(f) == 4 && f[0] == "1" && consistsOf(f[1], "0123456789abcdefABCDEF") && consistsOf(f[2], "0123456789") && f[3] != "" {
+		r.write, r.subject = f[1], f[3]
+		r.expiry, _ = strconv.ParseInt(f[2], 10, 64)
+	}
+}
+
+func consistsOf(s, digits string) bool { return s != "" && strings.Trim(s, digits) == "" }
 
 // redact takes from err what Redis quotes of a command that it does not know,
 // or no longer: session keys are secret.
@@ -104,6 +112,9 @@ func revision(data []byte, write string) string {
 	sum := sha1.Sum(data)
 	return hex.EncodeToString(sum[:]) + write
 }
+
+// writeOf returns the name of our last write in a revision.
+func writeOf(revision string) string { return revision[hex.EncodedLen(sha1.Size):] }
 
 func newWrite() string {
 	var b [8]byte

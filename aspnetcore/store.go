@@ -16,6 +16,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/decoded"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -84,6 +85,7 @@ type Store struct {
 	maxSessions    int
 	refuseNew      bool
 	maxTicketBytes int
+	decoded        decoded.Cache[*ticketstore.Ticket] // by key; nobody changes them
 }
 
 var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
@@ -279,7 +281,7 @@ func (s *Store) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore
 		if err != nil {
 			return nil, err
 		}
-		t, err := s.ticket(r)
+		t, err := s.known(r)
 		if err != nil {
 			return nil, err
 		}
@@ -380,6 +382,21 @@ func (s *Store) record(ctx context.Context, op string, key ticketstore.Key) (*re
 		_ = s.end(ctx, r)
 	}
 	return nil, ticketstore.ErrNotFound
+}
+
+// known is ticket, but decodes the same record once.
+func (s *Store) known(r *record) (*ticketstore.Ticket, error) {
+	key := []byte(r.key)
+	if !r.foreign && !r.odd {
+		if t, ok := s.decoded.Get(key, r.text); ok && writeOf(t.Revision) == r.write {
+			return t.Clone(), nil
+		}
+	}
+	t, err := s.ticket(r)
+	if err == nil {
+		s.decoded.Put(key, r.text, t.Clone())
+	}
+	return t, err
 }
 
 // ticket returns the ticket of a live record. ASP.NET Core does not know of
