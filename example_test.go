@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -21,7 +22,7 @@ func open() (*ticketstore.Manager, *ticketstore.RedisStore, func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, ReadTimeout: time.Minute})
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
 	if err != nil {
 		log.Fatal(err)
@@ -29,7 +30,8 @@ func open() (*ticketstore.Manager, *ticketstore.RedisStore, func()) {
 	hash := make([]byte, 32)
 	rand.Read(hash)
 	m, err := ticketstore.NewManager(store, ticketstore.Config{
-		CookieKeys: []ticketstore.CookieKey{{Hash: hash}},
+		CookieKeys:   []ticketstore.CookieKey{{Hash: hash}},
+		StoreTimeout: time.Minute, // the examples run on busy machines
 	})
 	if err != nil {
 		log.Fatal(err)
