@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/internal/ui"
 	"github.com/ticketstore/ticketstore/internal/ui/uitest"
 )
@@ -241,11 +242,13 @@ func TestOutage(t *testing.T) {
 func TestContexts(t *testing.T) {
 	s := newSite(t, Config{})
 	store := &contextStore{Store: s.Store}
-	h, err := New(store, func(*http.Request) bool { return true }, Config{Logger: s.Logger, StoreTimeout: 50 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	for path, timeout := range map[string]time.Duration{"/open": 50 * time.Millisecond, "/patient": redistest.Patience} {
+		h, err := New(store, func(*http.Request) bool { return true }, Config{Logger: s.Logger, StoreTimeout: timeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Mux.Handle(path+"/", http.StripPrefix(path, h))
 	}
-	s.Mux.Handle("/open/", http.StripPrefix("/open", h))
 	s.Request("GET", "/open/", nil).Want(503)
 	s.Request("GET", "/open/?subject=alice", nil).Want(503)
 	ctx, cancel := context.WithCancel(s.Ctx())
@@ -258,7 +261,7 @@ func TestContexts(t *testing.T) {
 		t.Errorf("it is logged as an outage: %s", s.Logs)
 	}
 	alice := s.Login("alice", "", "")
-	c = s.Request("DELETE", "/open/?subject=alice", nil)
+	c = s.Request("DELETE", "/patient/?subject=alice", nil)
 	c.Request = c.WithContext(ctx)
 	c.Want(200)
 	if s.Alive(alice) != "0" {

@@ -43,7 +43,7 @@ func operate(u *uitest.Site, cfg Config) *site {
 // handler returns the pages of store, for root.
 func (s *site) handler(store Store, cfg Config) http.Handler {
 	s.T.Helper()
-	cfg.Logger = s.Logger
+	cfg.Logger, cfg.StoreTimeout = s.Logger, redistest.Patience
 	h, err := New(store, func(r *http.Request) bool {
 		t, ok := ticketstore.FromContext(r.Context())
 		return ok && t.Subject == "root"

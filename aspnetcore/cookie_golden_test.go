@@ -139,7 +139,7 @@ func directoryRing(t testing.TB, elements ...string) *KeyRing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ring
+	return patient(ring)
 }
 
 func mustCodec(t testing.TB, o Options) *CookieCodec {

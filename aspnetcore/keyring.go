@@ -63,6 +63,8 @@ type KeyRing struct {
 	source       keySource
 	certificates []certificate
 	logger       *slog.Logger
+	readTimeout  time.Duration
+	patience     time.Duration
 
 	mu      sync.Mutex
 	ring    *ring     // the last one that could be read, or nil
@@ -82,7 +84,7 @@ type reading struct {
 // NewKeyRing returns a key ring. It reads no keys: see [KeyRing.Check]. If cfg
 // is unfit, the error names every problem found.
 func NewKeyRing(cfg KeyRingConfig) (*KeyRing, error) {
-	r := &KeyRing{logger: cfg.Logger}
+	r := &KeyRing{logger: cfg.Logger, readTimeout: readTimeout, patience: patience}
 	if r.logger == nil {
 		r.logger = slog.Default()
 	}
@@ -235,7 +237,7 @@ func (r *KeyRing) current(ctx context.Context) (*ring, error) {
 	if ring == nil {
 		return r.wait(ctx, reading)
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(r.patience)
 	defer timer.Stop()
 	select {
 	case <-reading.done:
@@ -286,7 +288,7 @@ func (r *KeyRing) read(ctx context.Context, now time.Time) *reading {
 }
 
 func (r *KeyRing) run(ctx context.Context, reading *reading) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.readTimeout)
 	defer cancel()
 	defer close(reading.done)
 	items, err := r.source.read(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/storetest"
 )
 
@@ -22,7 +23,7 @@ import (
 // Server and store have one clock, which stands still.
 func newFixture(t testing.TB) storetest.Fixture {
 	server := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(server.Addr()))
 	t.Cleanup(func() { client.Close() })
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: rand.Text() + "-", Serializer: Serializer{}})
 	if err != nil {
@@ -58,7 +59,7 @@ func TestManager(t *testing.T) {
 	f := newFixture(t)
 	m, err := ticketstore.NewManager(f.Store, ticketstore.Config{
 		CookieKeys:  []ticketstore.CookieKey{{Hash: bytes.Repeat([]byte("h"), 32)}},
-		IdleTimeout: 30 * time.Minute, Lifetime: time.Hour,
+		IdleTimeout: 30 * time.Minute, Lifetime: time.Hour, StoreTimeout: redistest.Patience,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -276,7 +276,7 @@ func TestNoKeyInErrors(t *testing.T) {
 		t.Run("without "+command, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, "--rename-command", command, "")
-			client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+			client := redis.NewClient(redistest.Options(server.Addr))
 			defer client.Close()
 			s := newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{})
 			data := dotnetTicket(t, "alice", s.now(), s.now().Add(time.Hour))

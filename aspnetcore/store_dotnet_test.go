@@ -158,12 +158,14 @@ func (s *site) ttl(key ticketstore.Key) time.Duration {
 	return d
 }
 
-// slack is by how much a real Redis may be on by the time it is asked.
+// slack is by how much a real Redis may be ahead of the application.
 func (b *backend) slack() time.Duration {
 	if b.mini != nil {
 		return 0
 	}
-	return 5 * time.Second
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.fixed)
 }
 
 // wantTTL checks it to the second, as .NET keeps it.

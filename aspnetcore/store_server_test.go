@@ -25,7 +25,7 @@ import (
 // application has begun and renewed, and ends sessions.
 func TestFullRedis(t *testing.T) {
 	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(server.Addr))
 	defer client.Close()
 	s := newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{MaxSessions: 4})
 	ctx, now := s.ctx(t), s.now().Truncate(time.Second)
@@ -104,7 +104,7 @@ func TestFullRedis(t *testing.T) {
 // Nobody notices SCRIPT FLUSH.
 func TestScriptFlush(t *testing.T) {
 	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(server.Addr))
 	defer client.Close()
 	s := newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{})
 	flush := func() { client.ScriptFlush(t.Context()) }
@@ -372,7 +372,7 @@ func TestCheckCommandsOfScripts(t *testing.T) {
 func TestCheckCoversCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes")
-	root := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+	root := redis.NewClient(redistest.Options(server.Addr))
 	defer root.Close()
 	user := func(name string, rules ...string) *site {
 		t.Helper()
@@ -386,7 +386,9 @@ func TestCheckCoversCommands(t *testing.T) {
 		if err := root.Do(t.Context(), args...).Err(); err != nil {
 			t.Fatal(err)
 		}
-		client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, Username: name, Password: "any"})
+		opt := redistest.Options(server.Addr)
+		opt.Username, opt.Password = name, "any"
+		client := redis.NewClient(opt)
 		t.Cleanup(func() { client.Close() })
 		return newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{MaxSessions: 2})
 	}

@@ -19,7 +19,8 @@ import (
 const testCap = 4
 
 // A backend is a Redis with keys of one test alone, and the application's
-// clock. On a real Redis the clock of the server goes on by itself.
+// clock, which stands still until the test moves it. The clock of a real Redis
+// goes on by itself.
 type backend struct {
 	client   redis.UniversalClient
 	instance string
@@ -27,16 +28,16 @@ type backend struct {
 
 	mu    sync.Mutex
 	moved time.Duration
-	fixed time.Time
+	fixed time.Time // that of the first reading, if it is not set
 }
 
 func (b *backend) now() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mini != nil {
-		return b.fixed.Add(b.moved)
+	if b.fixed.IsZero() {
+		b.fixed = time.Now()
 	}
-	return time.Now().Add(b.moved)
+	return b.fixed.Add(b.moved)
 }
 
 func (b *backend) advance(d time.Duration) {
@@ -63,21 +64,21 @@ func (b *backend) store(t testing.TB, cfg StoreConfig) *Store {
 
 func miniBackend(t testing.TB) *backend {
 	server := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(server.Addr()))
 	t.Cleanup(func() { client.Close() })
-	b := &backend{client: client, instance: "shop:", mini: server, fixed: time.Now()}
-	server.SetTime(b.fixed)
+	b := &backend{client: client, instance: "shop:", mini: server}
+	server.SetTime(b.now())
 	return b
 }
 
 func redisBackend(t testing.TB) *backend {
-	client := redis.NewClient(&redis.Options{Addr: redistest.Shared(t).Addr, ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(redistest.Shared(t).Addr))
 	t.Cleanup(func() { client.Close() })
 	return (&backend{client: client}).another(t)
 }
 
 func clusterBackend(t testing.TB) *backend {
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.SharedCluster(t), ContextTimeoutEnabled: true})
+	client := redis.NewClusterClient(redistest.ClusterOptions(redistest.SharedCluster(t)))
 	t.Cleanup(func() { client.Close() })
 	return (&backend{client: client}).another(t)
 }
@@ -94,16 +95,19 @@ func (b *backend) another(t testing.TB) *backend {
 	return &backend{client: b.client, instance: name}
 }
 
-// eachBackend runs a test on miniredis, a real Redis and a real Cluster.
+// eachBackend runs a test on miniredis, a real Redis and a real Cluster, in
+// parallel to others.
 func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
+	t.Parallel()
 	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniBackend(t)) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, redisBackend(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
 }
 
-// On real servers time passes by itself, a second at least, so they share the
-// two ways to be full.
+// On real servers time passes by itself, a second at least: for all rules at
+// once, and they share the two ways to be full.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		open   func(testing.TB) *backend
@@ -129,6 +133,8 @@ func TestContract(t *testing.T) {
 				}
 				if b.mini != nil {
 					f.Context, f.Now, f.Advance = clock.NewContext(context.Background(), b.now), b.now, b.advance
+				} else {
+					t.(*testing.T).Parallel()
 				}
 				return f
 			})

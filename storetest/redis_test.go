@@ -44,7 +44,7 @@ func TestMiniredis(t *testing.T) {
 // miniredisFixture gives server and store one clock, which stands still.
 func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
 	server := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(server.Addr()))
 	t.Cleanup(func() { client.Close() })
 	var mu sync.Mutex
 	current := time.Now()
@@ -69,22 +69,24 @@ func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
 	}
 }
 
-// On real servers time passes by itself.
+// On real servers time passes by itself, for all rules at once.
 
 func TestRedis(t *testing.T) {
 	t.Parallel()
-	client := redis.NewClient(&redis.Options{Addr: redistest.Shared(t).Addr, ContextTimeoutEnabled: true})
-	defer client.Close()
+	client := redis.NewClient(redistest.Options(redistest.Shared(t).Addr))
+	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
+		t.(*testing.T).Parallel()
 		return storetest.Fixture{Store: redisStore(t, client, false), Cap: redisCap}
 	})
 }
 
 func TestRedisCluster(t *testing.T) {
 	t.Parallel()
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.SharedCluster(t), ContextTimeoutEnabled: true})
-	defer client.Close()
+	client := redis.NewClusterClient(redistest.ClusterOptions(redistest.SharedCluster(t)))
+	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
+		t.(*testing.T).Parallel()
 		return storetest.Fixture{Store: redisStore(t, client, true), Cap: redisCap}
 	})
 }

@@ -44,22 +44,39 @@ func renewEveryField(c *checker) error {
 }
 
 func renewMovesExpiry(c *checker) error {
-	longer, err := c.signInBriefly(alice)
+	longer, err := c.signInAndRenew(alice)
 	if err != nil {
 		return err
 	}
-	ss, err := c.signIn(alice)
+	var shorter *session
+	err = c.hurry(func(expiry time.Time) error {
+		ss, err := c.signIn(alice)
+		if err != nil {
+			return err
+		}
+		shorter = ss[0]
+		shorter.ticket.ExpiresAt = expiry
+		return c.renew(shorter)
+	})
 	if err != nil {
-		return err
-	}
-	shorter := ss[0]
-	longer.ticket.ExpiresAt = c.now().Add(far)
-	shorter.ticket.ExpiresAt = c.now().Add(c.brief)
-	if err := errors.Join(c.renew(longer), c.renew(shorter)); err != nil {
 		return err
 	}
 	c.outlive(shorter)
 	return errors.Join(c.ended(shorter), c.alive(longer))
+}
+
+// signInAndRenew starts a session that would expire in c.brief, but for a renewal.
+func (c *checker) signInAndRenew(subject string) (s *session, err error) {
+	err = c.hurry(func(expiry time.Time) error {
+		t := c.ticket(subject)
+		t.ExpiresAt = expiry
+		if s, err = c.keep(t); err != nil {
+			return err
+		}
+		s.ticket.ExpiresAt = c.now().Add(far)
+		return c.renew(s)
+	})
+	return s, err
 }
 
 func renewSetsIDAndRevision(c *checker) error {

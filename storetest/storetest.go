@@ -40,8 +40,10 @@ type Fixture struct {
 }
 
 // Run checks the store that newFixture makes, in one subtest for each rule,
-// each with a fixture of its own. They do not run in parallel. A failure names
-// the rule that is broken; the rules of what the store cannot do are skipped.
+// each with a fixture of its own. They run one after the other, or in parallel if
+// newFixture calls Parallel of its t, a [*testing.T]: a store whose time has to
+// be waited for is checked sooner. A failure names the rule that is broken; the
+// rules of what the store cannot do are skipped.
 func Run(t *testing.T, newFixture func(t testing.TB) Fixture) {
 	for _, r := range rules() {
 		t.Run(r.name, func(t *testing.T) {

@@ -136,7 +136,7 @@ func cleanupShared(f func()) { shared.cleanup = append(shared.cleanup, f) }
 // as they mostly wait for servers: -parallel still says how many.
 func Main(m *testing.M) int {
 	if !flag.Parsed() {
-		flag.Set("test.parallel", "8")
+		flag.Set("test.parallel", "16")
 	}
 	redis.SetLogger(silent{})
 	shared.main = true

@@ -15,12 +15,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 const cookieName = "__Host-session"
@@ -247,20 +247,16 @@ func (f Framework) start(t *testing.T) *env {
 // NewManager returns a Manager on a Redis of its own.
 func NewManager(t *testing.T, cfg ticketstore.Config) (*ticketstore.Manager, *ticketstore.RedisStore, *miniredis.Miniredis) {
 	mr := miniredis.RunT(t)
-	client := redis.NewClient(&redis.Options{
-		Addr:                  mr.Addr(),
-		MaxRetries:            -1,
-		DialerRetries:         1,
-		DialTimeout:           200 * time.Millisecond,
-		ContextTimeoutEnabled: true,
-	})
+	opt := redistest.Options(mr.Addr())
+	opt.MaxRetries, opt.DialerRetries = -1, 1
+	client := redis.NewClient(opt)
 	t.Cleanup(func() { client.Close() })
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: bytes.Repeat([]byte("k"), 32)}}
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	cfg.Logger, cfg.StoreTimeout = slog.New(slog.DiscardHandler), redistest.Patience
 	m, err := ticketstore.NewManager(store, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +274,7 @@ func (e *env) stranger() *http.Client {
 func (e *env) send(t *testing.T, client *http.Client, method, path string, headers ...string) *http.Response {
 	t.Helper()
 	// Client.Timeout would hide the connection of a hijacked response.
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), redistest.Patience)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, method, e.url+path, nil)
 	if err != nil {

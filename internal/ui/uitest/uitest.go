@@ -27,6 +27,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // Two user agents.
@@ -71,7 +72,9 @@ func New(t *testing.T, tune ...func(*ticketstore.Config)) *Site {
 // NewAt returns a Site on the Redis at addr.
 func NewAt(t *testing.T, addr string, tune ...func(*ticketstore.Config)) *Site {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1})
+	opt := redistest.Options(addr)
+	opt.MaxRetries = -1
+	client := redis.NewClient(opt)
 	t.Cleanup(func() { client.Close() })
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: "test-" + rand.Text() + "-"})
 	if err != nil {
@@ -93,7 +96,7 @@ func (s *Site) On(store ticketstore.TicketStore, tune ...func(*ticketstore.Confi
 			a, _ := netip.ParseAddr(r.Header.Get("X-Addr"))
 			return a
 		},
-		IdleTimeout: 200 * time.Hour, Lifetime: 400 * time.Hour,
+		IdleTimeout: 200 * time.Hour, Lifetime: 400 * time.Hour, StoreTimeout: redistest.Patience,
 	}
 	for _, f := range tune {
 		f(&managerConfig)
