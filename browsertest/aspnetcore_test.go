@@ -289,7 +289,6 @@ func shopEnv() []string {
 func startShop(t *testing.T, dotnet, dir, sessionStore string) string {
 	t.Helper()
 	redis := redistest.Start(t).Addr
-	const listening = "Listening on "
 	app := startProgram(t, dir, "Now listening on: ", dotnet, filepath.Join("webapp", "webapp.dll"),
 		"--urls", "http://127.0.0.1:0", "--Sessions:Redis="+redis, "--Sessions:SessionStore="+sessionStore)
 	res, err := http.Get(app + "/healthz") // makes the first key
@@ -300,8 +299,8 @@ func startShop(t *testing.T, dotnet, dir, sessionStore string) string {
 	if res.StatusCode != http.StatusOK {
 		t.Fatalf("healthz: got %s, want 200", res.Status)
 	}
-	service := startProgram(t, dir, listening, "./service", "-addr", "127.0.0.1:0", "-redis", redis, "-insecure")
-	return startProgram(t, dir, listening, "./proxy", "-addr", "127.0.0.1:0", "-aspnetcore", app, "-service", service)
+	service := startProgram(t, dir, "Listening on ", "./service", "-addr", "127.0.0.1:0", "-redis", redis, "-insecure")
+	return startProgram(t, dir, "Open ", "./proxy", "-addr", "127.0.0.1:0", "-aspnetcore", app, "-service", service)
 }
 
 // supervise is a shell script that ends the program when its standard input

@@ -31,12 +31,15 @@ func startExample(t *testing.T) string {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	url, ok := strings.CutPrefix(strings.TrimSpace(line), "Listening on ")
-	if !ok {
-		t.Fatalf("got %q, %v, want the address", line, err)
+	var said []string
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		if url, ok := strings.CutPrefix(lines.Text(), "Open "); ok {
+			return url
+		}
+		said = append(said, lines.Text())
 	}
-	return url
+	t.Fatalf("got %q, want the address", said)
+	return ""
 }
 
 // A page that stays open notices by itself that its session is over.

@@ -34,7 +34,7 @@ func testExample(t *testing.T, sessionStore string) {
 	}
 	settings := []string{"-redis", w.redis, "-instance-name", w.instance, "-key-list", w.keyList, "-insecure"}
 	goURL := start(t, "Listening on ", service, append(settings, "-addr", "127.0.0.1:0")...)
-	origin := start(t, "Listening on ", proxy, "-addr", "127.0.0.1:0", "-aspnetcore", dotnetURL, "-service", goURL)
+	origin := start(t, "Open ", proxy, "-addr", "127.0.0.1:0", "-aspnetcore", dotnetURL, "-service", goURL)
 
 	// At first nobody is signed in. Go sends to the login of ASP.NET Core, which
 	// sends back.
@@ -45,7 +45,7 @@ func testExample(t *testing.T, sessionStore string) {
 	if a.at != "/login?ReturnUrl=%2Fgo%2Fsessions%2F" {
 		t.Errorf("got to %s, want the login page", a.at)
 	}
-	a.submit("/login", url.Values{"name": {"alice"}, "password": {"wrong"}}, 401, "That is not right")
+	a.submit("/login", url.Values{"name": {"alice"}, "password": {"wrong"}}, 401, "password is wrong")
 	device := map[string]string{"usual": "Unknown device", "redis": "Firefox on Linux"}[sessionStore]
 	a.submit("/login", url.Values{"name": {"alice"}, "password": {"wonderland"}}, 200, device, "This device")
 	if a.at != "/go/sessions/" {
@@ -59,7 +59,7 @@ func testExample(t *testing.T, sessionStore string) {
 	b := newVisitor(t, origin)
 	b.browser.agent = iPhone
 	b.see("/go/", "Nobody is signed in")
-	b.submit("/go/login", url.Values{"name": {"alice"}, "password": {"builder"}}, 401, "That is not right")
+	b.submit("/go/login", url.Values{"name": {"alice"}, "password": {"builder"}}, 401, "password is wrong")
 	b.submit("/go/login", url.Values{"name": {"alice"}, "password": {"wonderland"}, "persistent": {"true"}}, 200, "Hello, <bdi>alice</bdi>, from Go")
 	b.see("/", "Hello, Alice")
 	b.see("/private", "as you are, Alice")

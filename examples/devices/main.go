@@ -40,10 +40,10 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
-	cfg := ticketstore.Config{LoginPath: "/"}
+	cfg := ticketstore.Config{LoginPath: "/", CookieName: "__Host-devices"} // cookies know hosts, not ports
 	flags := flag.NewFlagSet("devices", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	addr := flags.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	addr := flags.String("addr", "", "`host:port` to listen on (default 127.0.0.1:8080, or a free port if that is taken)")
 	redisAddr := flags.String("redis", "", "`host:port` of Redis; if empty, one is embedded")
 	flags.DurationVar(&cfg.IdleTimeout, "idle", 0, "end a session this long after its last use (default 30m)")
 	flags.DurationVar(&cfg.Lifetime, "lifetime", 0, "end a session this long after sign-in (default 12h)")
@@ -63,9 +63,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	key := make([]byte, 32) // a new one each time: examples/quickstart keeps it
 	rand.Read(key)          // never fails, see crypto/rand
 	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: key}}
+	if cfg.DangerouslyAllowInsecureCookie {
+		cfg.CookieName = "devices" // the prefix needs Secure
+	}
 
 	embed := *redisAddr == ""
 	if embed {
+		fmt.Fprintln(stdout, "Starting a Redis inside this program ...")
 		embedded := miniredis.NewMiniRedis()
 		embedded.ClockTTL(true) // or no ticket would ever expire
 		if err := embedded.Start(); err != nil {
@@ -73,6 +77,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 		defer embedded.Close()
 		*redisAddr = embedded.Addr()
+	} else {
+		fmt.Fprintf(stdout, "Looking for Redis at %s ...\n", *redisAddr)
+	}
+	if _, _, err := net.SplitHostPort(*redisAddr); err != nil {
+		return fmt.Errorf("-redis: %w (want host:port)", err)
 	}
 	client := redis.NewClient(&redis.Options{
 		Addr:                  *redisAddr,
@@ -105,9 +114,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return fmt.Errorf("-demo: %w", err)
 		}
 	}
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := listen(*addr)
 	if err != nil {
-		return fmt.Errorf("%w (-addr chooses another address)", err)
+		return err
 	}
 	fmt.Fprintf(stdout, welcome, listener.Addr(), *redisAddr)
 	if !embed { // the embedded one has little to say of itself
@@ -118,14 +127,30 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	return serve(ctx, listener, handler)
 }
 
-const welcome = `Listening on http://%s
+const welcome = `Open http://%s
 (Safari, and browsers on other machines, keep the cookie only with -insecure.)
 
-The tickets are in Redis at %s. Sign in, by any name, from two browsers, then
-sign one out in the other. The user admin sees all users: there is no password,
-so that anyone can be admin here.
+The tickets are in Redis at %s. Sign in under any name from two browsers, then
+sign one of them out in the other. The user admin sees all users. There are no
+passwords, so anyone can be admin here.
 
 `
+
+// listen listens on addr or, if that is empty, on port 8080 of this machine or
+// another that is free.
+func listen(addr string) (net.Listener, error) {
+	if addr != "" {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w (-addr chooses another address; without it, a free port is found)", err)
+		}
+		return l, nil
+	}
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
+		return l, nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,17 +22,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var listening = regexp.MustCompile(`Listening on (http://\S+)`)
+var opened = regexp.MustCompile(`Open (http://\S+)`)
 
 // start runs the program on a free port, with args, until the test ends, and
 // returns its URL.
 func start(t *testing.T, args ...string) string {
 	t.Helper()
+	return launch(t, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+}
+
+// launch runs the program until the test ends and returns its URL.
+func launch(t *testing.T, args ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stdout, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), w)
+		err := run(ctx, args, w)
 		w.Close()
 		ended <- err
 	}()
@@ -46,13 +53,19 @@ func start(t *testing.T, args ...string) string {
 			t.Error("run does not end")
 		}
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	m := listening.FindStringSubmatch(line)
-	if m == nil {
-		t.Fatalf("got %q, %v, want the address", line, err)
+	var said []string
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		said = append(said, lines.Text())
+		if m := opened.FindStringSubmatch(lines.Text()); m != nil {
+			if len(said) == 1 {
+				t.Error("it does not say first that it starts Redis")
+			}
+			go io.Copy(io.Discard, stdout)
+			return m[1]
+		}
 	}
-	go io.Copy(io.Discard, stdout)
-	return m[1]
+	t.Fatalf("got %q, want the address", said)
+	return ""
 }
 
 // A browser sends its cookie by hand: Go's cookie jar sends no Secure cookie
@@ -195,13 +208,41 @@ func TestDemo(t *testing.T) {
 func TestRefused(t *testing.T) {
 	b := &browser{t: t, url: start(t)}
 	b.want(403, "POST", "/login", url.Values{"user": {"alice"}}, "Origin", "https://evil.example")
-	b.want(400, "POST", "/login", url.Values{"user": {" "}})
+	for name, want := range map[string]string{
+		" ": "Please enter a user name.", strings.Repeat("é", 65): "at most 64 characters", "a\x00b": "without tabs", "a\xffb": "without tabs",
+	} {
+		if _, body := b.want(400, "POST", "/login", url.Values{"user": {name}}); !strings.Contains(body, want) || strings.Contains(body, "ticketstore:") {
+			t.Errorf("the name %q: want %q in %s", name, want, body)
+		}
+	}
 	b.want(400, "POST", "/login", url.Values{"user": {strings.Repeat("x", 20<<10)}})
 	b.want(405, "GET", "/logout", nil)
 	b.signIn("<script>alert(1)</script>")
 	if body := b.wantPage("/"); strings.Contains(body, "<script>") {
 		t.Errorf("the page has the name as it is: %s", body)
 	}
+}
+
+// Two programs on one host share its cookies: each needs a name of its own.
+func TestCookieName(t *testing.T) {
+	for args, name := range map[string]string{"-insecure=false": "__Host-devices", "-insecure=true": "devices"} {
+		b := &browser{t: t, url: start(t, args)}
+		b.signIn("alice")
+		if got, _, _ := strings.Cut(b.cookie, "="); got != name {
+			t.Errorf("%s: got the cookie %s, want %s", args, got, name)
+		}
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil { // else somebody has it
+		defer l.Close()
+	}
+	b := &browser{t: t, url: launch(t)}
+	if strings.HasSuffix(b.url, ":8080") {
+		t.Errorf("it is at %s, which is taken", b.url)
+	}
+	b.wantPage("/", "Who are you?")
 }
 
 // The home page runs the one script, and none that is in the page.
@@ -224,6 +265,8 @@ func TestStartErrors(t *testing.T) {
 		"-bogus":       {"-bogus"},
 		`"extra"`:      {"extra"},
 		"start it":     {"-redis", "127.0.0.1:1"},
+		"host:port":    {"-redis", "nowhere"},
+		"-addr":        {"-addr", "127.0.0.1:99999"},
 		"IdleTimeout:": {"-idle", "2h", "-lifetime", "1h"},
 	} {
 		if err := run(t.Context(), args, io.Discard); err == nil || !strings.Contains(err.Error(), want) {

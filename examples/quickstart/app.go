@@ -4,12 +4,14 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"html/template"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ticketstore/ticketstore"
 )
@@ -50,22 +52,38 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) { a.page(w, r, http.S
 
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		http.Error(w, "The form cannot be read. Please go back and try again.", http.StatusBadRequest)
 		return
 	}
 	user := strings.TrimSpace(r.PostForm.Get("user"))
+	if problem := nameProblem(user); problem != "" {
+		a.page(w, r, http.StatusBadRequest, problem)
+		return
+	}
 	// This is where to check the password. Only then:
 	t := ticketstore.NewTicket(user, ticketstore.Claim{Type: "name", Value: user})
 	t.Persistent = r.PostForm.Has("remember")
-	err := a.manager.SignIn(w, r, t)
-	switch {
-	case errors.Is(err, ticketstore.ErrInvalidTicket):
-		a.page(w, r, http.StatusBadRequest, err.Error())
-	case err != nil:
+	if err := a.manager.SignIn(w, r, t); err != nil {
 		unavailable(w, r, err)
-	default:
-		http.Redirect(w, r, a.manager.ReturnURL(r), http.StatusSeeOther)
+		return
 	}
+	http.Redirect(w, r, a.manager.ReturnURL(r), http.StatusSeeOther)
+}
+
+const maxName = 64 // characters; a subject may be longer
+
+// nameProblem returns what is wrong with a name that nobody can sign in by, in
+// words for whoever typed it.
+func nameProblem(name string) string {
+	switch {
+	case name == "":
+		return "Please enter a user name."
+	case utf8.RuneCountInString(name) > maxName:
+		return fmt.Sprintf("That name is too long. Please enter one of at most %d characters.", maxName)
+	case !utf8.ValidString(name), strings.ContainsFunc(name, unicode.IsControl):
+		return "Please enter a user name without tabs, line breaks and other control characters."
+	}
+	return ""
 }
 
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +118,8 @@ func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem s
 	err := pageTemplate.Execute(w, struct {
 		Ticket                       *ticketstore.Ticket // nil if nobody is signed in
 		Problem, RedisCLI, ReturnURL string
-	}{t, problem, a.redisCLI, a.manager.ReturnURL(r)})
+		MaxName                      int
+	}{t, problem, a.redisCLI, a.manager.ReturnURL(r), maxName})
 	if err != nil {
 		slog.WarnContext(r.Context(), "page not written", "error", err)
 	}
@@ -114,10 +133,11 @@ func writeJSON(w http.ResponseWriter, r *http.Request, v any) {
 	}
 }
 
-// unavailable answers that Redis did not. The cookie stays as it is: the user
-// may still be signed in, or still be out.
+// unavailable answers when signing in or out has failed, mostly because Redis
+// cannot answer. The cookie stays as it is: the user may still be signed in, or
+// still be out. The error is for the log, never for the user.
 func unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "the store cannot answer", "path", r.URL.Path, "error", err)
+	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }

@@ -41,10 +41,10 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
-	cfg := ticketstore.Config{LoginPath: "/"}
+	cfg := ticketstore.Config{LoginPath: "/", CookieName: "__Host-quickstart"} // cookies know hosts, not ports
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	addr := flags.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	addr := flags.String("addr", "", "`host:port` to listen on (default 127.0.0.1:8080, or a free port if that is taken)")
 	redisAddr := flags.String("redis", "", "`host:port` of Redis; if empty, one is embedded")
 	flags.DurationVar(&cfg.IdleTimeout, "idle", 0, "end a session this long after its last use (default 30m)")
 	flags.DurationVar(&cfg.Lifetime, "lifetime", 0, "end a session this long after sign-in (default 12h)")
@@ -65,9 +65,13 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: key}}
+	if cfg.DangerouslyAllowInsecureCookie {
+		cfg.CookieName = "quickstart" // the prefix needs Secure
+	}
 
 	embed := *redisAddr == ""
 	if embed {
+		fmt.Fprintln(stdout, "Starting a Redis inside this program ...")
 		embedded := miniredis.NewMiniRedis()
 		embedded.ClockTTL(true) // or no ticket would ever expire
 		if err := embedded.Start(); err != nil {
@@ -75,10 +79,12 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		}
 		defer embedded.Close()
 		*redisAddr = embedded.Addr()
+	} else {
+		fmt.Fprintf(stdout, "Looking for Redis at %s ...\n", *redisAddr)
 	}
 	redisHost, redisPort, err := net.SplitHostPort(*redisAddr)
 	if err != nil {
-		return fmt.Errorf("-redis: %w", err)
+		return fmt.Errorf("-redis: %w (want host:port)", err)
 	}
 	client := redis.NewClient(&redis.Options{
 		Addr:                  *redisAddr,
@@ -104,9 +110,9 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := listen(*addr)
 	if err != nil {
-		return fmt.Errorf("%w (-addr chooses another address)", err)
+		return err
 	}
 	a := &app{manager: manager, store: store, redisCLI: "redis-cli -p " + redisPort}
 	if redisHost != "" && redisHost != "127.0.0.1" {
@@ -125,7 +131,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 const (
-	welcome = `Listening on http://%s
+	welcome = `Open http://%s
 (Safari, and browsers on other machines, keep the cookie only with -insecure.)
 
 The tickets are in Redis at %s. Sign in, then in another terminal:
@@ -138,8 +144,8 @@ The tickets are in Redis at %s. Sign in, then in another terminal:
         deletes it: load the page again, and you are signed out
 
 `
-	keyWarning = `Warning: COOKIE_KEY is not set. The cookies are signed with a random key, so that
-a restart signs everyone out. To keep one: export COOKIE_KEY=$(openssl rand -base64 32)
+	keyWarning = `Warning: COOKIE_KEY is not set. The cookies are signed with a random key, so a
+restart signs everyone out. To keep one: export COOKIE_KEY=$(openssl rand -base64 32)
 
 `
 )
@@ -149,13 +155,29 @@ func cookieKey() ([]byte, error) {
 	if encoded := os.Getenv("COOKIE_KEY"); encoded != "" {
 		key, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil || len(key) < 32 {
-			return nil, errors.New("COOKIE_KEY is not the base64 of 32 bytes or more (openssl rand -base64 32 makes one)")
+			return nil, errors.New("COOKIE_KEY is not base64 of 32 bytes or more: unset it, or export COOKIE_KEY=$(openssl rand -base64 32)")
 		}
 		return key, nil
 	}
 	key := make([]byte, 32)
 	rand.Read(key) // never fails, see crypto/rand
 	return key, nil
+}
+
+// listen listens on addr or, if that is empty, on port 8080 of this machine or
+// another that is free.
+func listen(addr string) (net.Listener, error) {
+	if addr != "" {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w (-addr chooses another address; without it, a free port is found)", err)
+		}
+		return l, nil
+	}
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
+		return l, nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {

@@ -47,16 +47,27 @@ type browser struct {
 	cancel context.CancelFunc
 }
 
-var welcomed = regexp.MustCompile(`(?s)Listening on (http://\S+).*The tickets are in Redis at (\S+)\. .*redis-cli -p (\d+) DEL`)
+var welcomed = regexp.MustCompile(`(?s)Open (http://\S+).*The tickets are in Redis at (\S+)\. .*redis-cli -p (\d+) DEL`)
 
 // start runs the program on a free port, with args, until the test ends.
 func start(t *testing.T, args ...string) *browser {
+	t.Helper()
+	b, stdout := launch(t, append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	redisAddr := ""
+	b.url, redisAddr = readWelcome(t, stdout)
+	b.redis = redis.NewClient(&redis.Options{Addr: redisAddr})
+	t.Cleanup(func() { b.redis.Close() })
+	return b
+}
+
+// launch runs the program until the test ends and returns what it prints.
+func launch(t *testing.T, args ...string) (*browser, io.Reader) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	stdout, w := io.Pipe()
 	b := &browser{t: t, ended: make(chan error, 1), cancel: cancel}
 	go func() {
-		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), w)
+		err := run(ctx, args, w)
 		w.Close()
 		b.ended <- err
 	}()
@@ -65,11 +76,7 @@ func start(t *testing.T, args ...string) *browser {
 			t.Errorf("run: got %v, want nil", err)
 		}
 	})
-	redisAddr := ""
-	b.url, redisAddr = readWelcome(t, stdout)
-	b.redis = redis.NewClient(&redis.Options{Addr: redisAddr})
-	t.Cleanup(func() { b.redis.Close() })
-	return b
+	return b, stdout
 }
 
 // readWelcome returns the addresses of the program and its Redis.
@@ -263,17 +270,18 @@ func TestRefused(t *testing.T) {
 		{"cross-site", "POST", "/login", alice, []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
 		{"cross-site sign-out", "POST", "/logout", nil, []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
 		{"same site", "POST", "/login", alice, []string{"Sec-Fetch-Site", "same-site"}, 403, ""},
-		{"no user", "POST", "/login", url.Values{}, nil, 400, "the subject is empty"},
-		{"blank user", "POST", "/login", url.Values{"user": {"  "}}, nil, 400, "the subject is empty"},
-		{"long user", "POST", "/login", url.Values{"user": {strings.Repeat("x", 1025)}}, nil, 400, "at most 1024"},
-		{"control character", "POST", "/login", url.Values{"user": {"a\x00b"}}, nil, 400, "control characters"},
+		{"no user", "POST", "/login", url.Values{}, nil, 400, "Please enter a user name."},
+		{"blank user", "POST", "/login", url.Values{"user": {"  "}}, nil, 400, "Please enter a user name."},
+		{"long user", "POST", "/login", url.Values{"user": {strings.Repeat("é", 65)}}, nil, 400, "at most 64 characters"},
+		{"control character", "POST", "/login", url.Values{"user": {"a\x00b"}}, nil, 400, "without tabs, line breaks"},
+		{"no text", "POST", "/login", url.Values{"user": {"a\xffb"}}, nil, 400, "without tabs, line breaks"},
 		{"huge form", "POST", "/login", url.Values{"user": {strings.Repeat("x", 20<<10)}}, nil, 400, "cannot be read"},
 		{"sign-out by link", "GET", "/logout", nil, nil, 405, ""},
 		{"other path", "GET", "/other", nil, nil, 404, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			res := b.do(test.method, test.path, test.form, test.header...)
-			if res.StatusCode != test.status || !strings.Contains(res.body, test.body) {
+			if res.StatusCode != test.status || !strings.Contains(res.body, test.body) || strings.Contains(res.body, "ticketstore:") {
 				t.Errorf("got %d and %q, want %d and %q", res.StatusCode, res.body, test.status, test.body)
 			}
 			if len(res.Cookies()) > 0 {
@@ -308,8 +316,9 @@ func TestInsecure(t *testing.T) {
 	for _, insecure := range []string{"-insecure=false", "-insecure=true"} {
 		b := start(t, insecure)
 		res := b.want(303, "POST", "/login", url.Values{"user": {"alice"}})
-		if got := res.Cookies()[0].Secure; got != (insecure == "-insecure=false") {
-			t.Errorf("%s: got Secure %v", insecure, got)
+		c, secure := res.Cookies()[0], insecure == "-insecure=false"
+		if c.Secure != secure || strings.HasPrefix(c.Name, "__Host-") != secure || !strings.Contains(c.Name, "quickstart") {
+			t.Errorf("%s: got the cookie %s, Secure %v", insecure, c.Name, c.Secure)
 		}
 	}
 }
@@ -430,7 +439,7 @@ func TestStartErrors(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != 1 {
 				t.Errorf("exit code: got %d, want 1", code)
 			}
-			if stdout.Len() > 0 || strings.Count(stderr.String(), "\n") != 1 {
+			if strings.Contains(stdout.String(), "Open") || strings.Count(stderr.String(), "\n") != 1 {
 				t.Errorf("got %q and %q on stderr, want one line on stderr", stdout.String(), stderr.String())
 			}
 			for _, want := range test.want {
@@ -440,6 +449,50 @@ func TestStartErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// It says at once what it does: that may take long.
+func TestSaysWhatItWaitsFor(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // and so it stays
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	stdout, w := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"-redis", silent.Addr().String()}, w)
+		w.Close()
+	}()
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if !strings.Contains(line, "Redis at "+silent.Addr().String()) {
+		t.Errorf("got %q, %v, want to be told that it looks for Redis", line, err)
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("it is content without Redis")
+	}
+
+	_, embedded := launch(t, "-addr", "127.0.0.1:0")
+	lines := bufio.NewReader(embedded)
+	if line, err := lines.ReadString('\n'); !strings.Contains(line, "Starting a Redis") {
+		go io.Copy(io.Discard, lines)
+		t.Fatalf("got %q, %v, want to be told that Redis starts", line, err)
+	}
+	readWelcome(t, lines)
+}
+
+func TestPortTaken(t *testing.T) {
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil { // else somebody has it
+		defer l.Close()
+	}
+	b, stdout := launch(t)
+	b.url, _ = readWelcome(t, stdout)
+	if strings.HasSuffix(b.url, ":8080") {
+		t.Errorf("it is at %s, which is taken", b.url)
+	}
+	b.want(200, "GET", "/", nil)
 }
 
 func TestSignals(t *testing.T) {

@@ -34,7 +34,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("proxy", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	addr := flags.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
+	addr := flags.String("addr", "", "`host:port` to listen on (default 127.0.0.1:8080, or a free port if that is taken)")
 	dotnet := flags.String("aspnetcore", "http://127.0.0.1:5000", "`URL` of the ASP.NET Core application")
 	service := flags.String("service", "http://127.0.0.1:5001", "`URL` of the Go service")
 	err := flags.Parse(args)
@@ -60,11 +60,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	mux.Handle("/go/", toService)
 	mux.Handle("/", toDotnet)
 
-	listener, err := net.Listen("tcp", *addr)
+	listener, err := listen(*addr)
 	if err != nil {
-		return fmt.Errorf("%w (-addr chooses another address)", err)
+		return err
 	}
-	fmt.Fprintf(stdout, "Listening on http://%s\n", listener.Addr())
+	fmt.Fprintf(stdout, "Open http://%s\n", listener.Addr())
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -77,6 +77,22 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// listen listens on addr or, if that is empty, on port 8080 of this machine or
+// another that is free.
+func listen(addr string) (net.Listener, error) {
+	if addr != "" {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w (-addr chooses another address; without it, a free port is found)", err)
+		}
+		return l, nil
+	}
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
+		return l, nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
 }
 
 // to returns a handler that passes requests on. Both services see the host and

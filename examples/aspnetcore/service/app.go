@@ -55,7 +55,7 @@ func (a *app) home(w http.ResponseWriter, r *http.Request) { a.page(w, r, http.S
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	u, ok := users[r.PostFormValue("name")]
 	if !ok || u.password != r.PostFormValue("password") {
-		a.page(w, r, http.StatusUnauthorized, "That is not right.")
+		a.page(w, r, http.StatusUnauthorized, "The name or the password is wrong.")
 		return
 	}
 	t := ticketstore.NewTicket(r.PostFormValue("name"),
@@ -96,10 +96,11 @@ func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem s
 	}
 }
 
-// unavailable answers that Redis did not. The cookie stays as it is: the user
-// may still be signed in, or still be out.
+// unavailable answers when signing in or out has failed, mostly because Redis
+// cannot answer. The cookie stays as it is: the user may still be signed in, or
+// still be out. The error is for the log, never for the user.
 func unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "the store cannot answer", "path", r.URL.Path, "error", err)
+	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }

@@ -77,6 +77,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	case flags.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q (-help lists the flags)", flags.Arg(0))
 	}
+	fmt.Fprintf(stdout, "Looking for Redis at %s ...\n", *redisAddr)
 	client := redis.NewClient(&redis.Options{
 		Addr:                  *redisAddr,
 		ContextTimeoutEnabled: true, // or Config.StoreTimeout has no effect
@@ -106,7 +107,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
-		return fmt.Errorf("%w (-addr chooses another address)", err)
+		return fmt.Errorf("%w (-addr chooses another address; then tell the proxy, with -service)", err)
 	}
 	fmt.Fprintf(stdout, "Listening on http://%s\n", listener.Addr())
 	return serve(ctx, listener, handler)
@@ -121,7 +122,7 @@ func open(ctx context.Context, client redis.UniversalClient, s shared, stdout io
 	}
 	warnings, err := store.Check(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w (start Redis, or say with -redis where it is)", err)
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(stdout, "Redis:", w)
@@ -139,7 +140,7 @@ func open(ctx context.Context, client redis.UniversalClient, s shared, stdout io
 		return nil, nil, err
 	}
 	if err := ring.Check(ctx); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w (start the ASP.NET Core application first: it makes the keys)", err)
 	}
 	cfg, err := aspnetcore.ManagerConfig(aspnetcore.Options{
 		KeyRing:                        ring,

@@ -53,8 +53,8 @@ app.MapGet("/", async (HttpContext context) =>
     var claims = ticket.Principal.Claims.Select(c => Html.From($"<tr><td>{c.Type}<td>{c.Value}"));
     return Html.Page(context, $"Hello, {ticket.Principal.Identity?.Name}",
         $"""
-        <p>Signed in since {ticket.Properties.GetString(SignedInAt) ?? "some time"}.
-        Unless used, the session ends at {ticket.Properties.ExpiresUtc:u}.
+        <p>Signed in at {ticket.Properties.GetString(SignedInAt) ?? "an unknown time"}.
+        Unless you use it, this session ends at {ticket.Properties.ExpiresUtc:u}.
         <p><a href="/go/">The Go service</a> · <a href="/go/sessions">Where you're logged in</a> ·
         <a href="/private">A private page</a> · <a href="/me">All that the ticket says</a>
         <form method="post" action="/logout">{Html.AntiforgeryField(context)}<button>Sign out</button></form>
@@ -121,7 +121,7 @@ static IResult LoginPage(HttpContext context, string? returnUrl, bool failed = f
             """)
         : Html.Page(context, "Sign in",
             $"""
-            <p>{(failed ? "That is not right." : "Anyone may:")} alice has the password wonderland, bob has builder.
+            <p>{(failed ? "The name or the password is wrong." : "Anyone may sign in:")} alice has the password wonderland, bob has builder.
             <form method="post" action="/login">{Html.AntiforgeryField(context)}
             <input type="hidden" name="ReturnUrl" value="{Local(returnUrl)}">
             <label>Name <input name="name" autocomplete="username" required autofocus></label>
