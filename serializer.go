@@ -78,10 +78,8 @@ func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
 		return nil, err
 	}
 	// encoding/json would replace invalid UTF-8.
-	for s := range t.texts {
-		if !utf8.ValidString(s) {
-			return nil, invalid("a claim, property or other text is not valid UTF-8") // which may be secret
-		}
+	if err := t.checkText(); err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

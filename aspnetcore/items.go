@@ -44,7 +44,7 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 	m := make(map[string]string, len(t.Properties)+4)
 	for k, v := range t.Properties {
 		if reserved(k) {
-			return nil, fmt.Errorf("the property %q is reserved", k)
+			return nil, fmt.Errorf("the property %.100q is reserved", k)
 		}
 		m[k] = v
 	}
