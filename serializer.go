@@ -27,7 +27,8 @@ type Serializer interface {
 // ReadAlso returns a Serializer that writes with write, and reads with write
 // or, on ErrUndecodable, with the first of read that can. With it a format
 // changes without signing anyone out: first every instance reads the new
-// format also, then each writes it and reads the old one also.
+// format also, then each writes it and reads the old one also. A ticket that
+// write refuses is read, but never renewed.
 func ReadAlso(write Serializer, read ...Serializer) Serializer {
 	return readAlso{write, append([]Serializer{write}, read...)}
 }
@@ -161,16 +162,25 @@ func (t jsonTime) IsZero() bool { return time.Time(t).IsZero() }
 
 func (t jsonTime) MarshalText() ([]byte, error) {
 	u := time.Time(t).UTC()
-	if y := u.Year(); y < 0 || y > 9999 {
-		return nil, fmt.Errorf("year %d is outside of RFC 3339", y)
-	}
-	return u.AppendFormat(nil, jsonTimeLayout), nil
+	return u.AppendFormat(nil, jsonTimeLayout), checkYear(u)
 }
 
+// UnmarshalText refuses what MarshalText does: in UTC, the year 9999 may be
+// over.
 func (t *jsonTime) UnmarshalText(b []byte) error {
 	u, err := time.Parse(time.RFC3339, string(b))
+	if err != nil {
+		return err
+	}
 	*t = jsonTime(u.UTC())
-	return err
+	return checkYear(u.UTC())
+}
+
+func checkYear(u time.Time) error {
+	if y := u.Year(); y < 0 || y > 9999 {
+		return fmt.Errorf("year %d is outside of RFC 3339", y)
+	}
+	return nil
 }
 
 type jsonDuration time.Duration

@@ -115,10 +115,12 @@ func TestJSONRefusesToRead(t *testing.T) {
 		`{"v":2,"sub":"alice"}`:                  "version 2; this program reads version 1",
 		`{"v":1,"subject":"alice","new":1}`:      "unknown field",
 		`{"v":1,"subject":"a","issuedAt":"now"}`: "cannot parse",
-		`{"v":1,"subject":"a","idleTimeout":"x"}`:     "invalid duration",
-		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:   "IdleTimeout",
-		`{"v":1,"subject":"a","device":{"addr":"x"}}`: "ParseAddr",
-		"{\"v\":1,\"subject\":\"\xff\"}":              "UTF-8",
+		`{"v":1,"subject":"a","endsAt":"9999-12-31T23:59:59-01:00"}`: "year 10000",
+		`{"v":1,"subject":"a","endsAt":"0000-01-01T00:00:00+01:00"}`: "year -1",
+		`{"v":1,"subject":"a","idleTimeout":"x"}`:                    "invalid duration",
+		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:                  "IdleTimeout",
+		`{"v":1,"subject":"a","device":{"addr":"x"}}`:                "ParseAddr",
+		"{\"v\":1,\"subject\":\"\xff\"}":                             "UTF-8",
 		`{"v":1,"subject":"a","identities":[{"actor":` + strings.Repeat(`{"actor":`, 20) + `{}` + strings.Repeat(`}`, 20) + `}]}`: "nested",
 	} {
 		tk, err := JSONSerializer{}.Deserialize("the-id", []byte(data))

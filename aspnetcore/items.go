@@ -176,7 +176,7 @@ func parseOwnTime(s string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(ownTimeLayout, s)
-	if err != nil || formatOwnTime(t) != s {
+	if err != nil || t.Year() < 1 || formatOwnTime(t) != s { // .NET has no year 0
 		return t, errors.New("not a time")
 	}
 	return t, nil

@@ -417,6 +417,8 @@ func TestRefusesToRead(t *testing.T) {
 		{pair{itemEndsAt, "2026-03-04T07:00:00.5Z"}, itemEndsAt},
 		{pair{itemEndsAt, "2026-03-04T07:00:00+01:00"}, itemEndsAt},
 		{pair{itemEndsAt, "0001-01-01T00:00:00Z"}, itemEndsAt},
+		{pair{itemEndsAt, "0000-01-01T00:00:00Z"}, itemEndsAt},
+		{pair{".expires", "Sat, 01 Jan 0000 00:00:00 GMT"}, "not a time"},
 		{pair{itemIdleTimeout, "0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "-1h0m0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "1us"}, itemIdleTimeout},
