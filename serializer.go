@@ -28,7 +28,8 @@ type Serializer interface {
 // ReadAlso returns a Serializer that writes with write, and reads with write
 // or, on ErrUndecodable, with the first of read that can. With it a format
 // changes without signing anyone out: first every instance reads the new
-// format also, then each writes it and reads the old one also.
+// format also, then each writes it and reads the old one also. A ticket that
+// write refuses is read, but never renewed.
 func ReadAlso(write Serializer, read ...Serializer) Serializer {
 	return readAlso{write, append([]Serializer{write}, read...)}
 }
@@ -79,10 +80,8 @@ func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
 		return nil, err
 	}
 	// encoding/json would replace invalid UTF-8.
-	for s := range t.texts {
-		if !utf8.ValidString(s) {
-			return nil, invalid("a claim, property or other text is not valid UTF-8") // which may be secret
-		}
+	if err := t.checkText(); err != nil {
+		return nil, err
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -164,16 +163,25 @@ func (t jsonTime) IsZero() bool { return time.Time(t).IsZero() }
 
 func (t jsonTime) MarshalText() ([]byte, error) {
 	u := time.Time(t).UTC()
-	if y := u.Year(); y < 0 || y > 9999 {
-		return nil, fmt.Errorf("year %d is outside of RFC 3339", y)
-	}
-	return u.AppendFormat(nil, jsonTimeLayout), nil
+	return u.AppendFormat(nil, jsonTimeLayout), checkYear(u)
 }
 
+// UnmarshalText refuses what MarshalText does: in UTC, the year 9999 may be
+// over.
 func (t *jsonTime) UnmarshalText(b []byte) error {
 	u, err := time.Parse(time.RFC3339, string(b))
+	if err != nil {
+		return err
+	}
 	*t = jsonTime(u.UTC())
-	return err
+	return checkYear(u.UTC())
+}
+
+func checkYear(u time.Time) error {
+	if y := u.Year(); y < 0 || y > 9999 {
+		return fmt.Errorf("year %d is outside of RFC 3339", y)
+	}
+	return nil
 }
 
 type jsonDuration time.Duration

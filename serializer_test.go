@@ -63,27 +63,40 @@ func TestJSONTimes(t *testing.T) {
 	}
 }
 
+// The error says where the text is that cannot be kept, and nothing of it.
 func TestJSONRefusesToWrite(t *testing.T) {
-	for name, change := range map[string]func(*Ticket){
-		"subject":        func(tk *Ticket) { tk.Subject = "" },
-		"scheme":         func(tk *Ticket) { tk.Scheme = "\xff" },
-		"user agent":     func(tk *Ticket) { tk.Device.UserAgent = "\xff" },
-		"seen from":      func(tk *Ticket) { tk.SeenFrom.UserAgent = "\xff" },
-		"property key":   func(tk *Ticket) { tk.Properties["\xff"] = "" },
-		"property":       func(tk *Ticket) { tk.Properties["x"] = "\xff" },
-		"claim type":     func(tk *Ticket) { tk.Identities[0].Claims[1].Type = "\xff" },
-		"claim value":    func(tk *Ticket) { tk.Identities[0].Claims[1].Value = "secret\xff" },
-		"claim property": func(tk *Ticket) { tk.Identities[0].Claims[1].Properties["x"] = "\xff" },
-		"actor's claim":  func(tk *Ticket) { tk.Identities[0].Actor.Claims[0].Issuer = "\xff" },
-		"context":        func(tk *Ticket) { tk.Identities[0].BootstrapContext = "secret\xff" },
+	const bad = "secret\xff"
+	claim := func(tk *Ticket) *Claim { return &tk.Identities[0].Claims[1] } // a role
+	for want, change := range map[string]func(*Ticket){
+		"the subject is empty":                                         func(tk *Ticket) { tk.Subject = "" },
+		"the subject is not valid UTF-8":                               func(tk *Ticket) { tk.Subject = bad },
+		"Scheme is not valid UTF-8":                                    func(tk *Ticket) { tk.Scheme = bad },
+		"Device.UserAgent is not valid UTF-8":                          func(tk *Ticket) { tk.Device.UserAgent = bad },
+		"SeenFrom.UserAgent is not valid UTF-8":                        func(tk *Ticket) { tk.SeenFrom.UserAgent = bad },
+		"the key of a property is not valid UTF-8":                     func(tk *Ticket) { tk.Properties[bad] = "" },
+		`the property "tenant\n" is not valid UTF-8`:                   func(tk *Ticket) { tk.Properties["tenant\n"] = bad },
+		"the AuthenticationType of an identity is not valid UTF-8":     func(tk *Ticket) { tk.Identities[0].AuthenticationType = bad },
+		"the NameClaimType of an identity is not valid UTF-8":          func(tk *Ticket) { tk.Identities[0].NameClaimType = bad },
+		"the RoleClaimType of an identity is not valid UTF-8":          func(tk *Ticket) { tk.Identities[0].RoleClaimType = bad },
+		"the BootstrapContext of an identity is not valid UTF-8":       func(tk *Ticket) { tk.Identities[0].BootstrapContext = bad },
+		"the type of a claim is not valid UTF-8":                       func(tk *Ticket) { claim(tk).Type = bad },
+		`the value of the claim "email" is not valid UTF-8`:            func(tk *Ticket) { *claim(tk) = Claim{Type: "email", Value: bad} },
+		"the value of the claim is not valid UTF-8":                    func(tk *Ticket) { *claim(tk) = Claim{Value: bad} },
+		`the ValueType of the claim "email" is not valid UTF-8`:        func(tk *Ticket) { *claim(tk) = Claim{Type: "email", ValueType: bad} },
+		`the Issuer of the claim "email" is not valid UTF-8`:           func(tk *Ticket) { *claim(tk) = Claim{Type: "email", Issuer: bad} },
+		`the OriginalIssuer of the claim "email" is not valid UTF-8`:   func(tk *Ticket) { *claim(tk) = Claim{Type: "email", OriginalIssuer: bad} },
+		`the key of a property of the claim "email" is not valid UTF`:  func(tk *Ticket) { *claim(tk) = Claim{Type: "email", Properties: map[string]string{bad: ""}} },
+		`a property of the claim "email" is not valid UTF-8`:           func(tk *Ticket) { *claim(tk) = Claim{Type: "email", Properties: map[string]string{"k": bad}} },
+		`the value of the claim "act" is not valid UTF-8`:              func(tk *Ticket) { tk.Identities[0].Actor.Claims[0] = Claim{Type: "act", Value: bad} },
+		`the value of the claim "` + strings.Repeat("é", 100) + `" is`: func(tk *Ticket) { *claim(tk) = Claim{Type: strings.Repeat("é", 1000), Value: bad} },
 	} {
 		tk := fullTicket()
 		change(tk)
 		_, err := JSONSerializer{}.Serialize(tk)
-		if !errors.Is(err, ErrInvalidTicket) {
-			t.Errorf("%s: got %v, want ErrInvalidTicket", name, err)
-		} else if strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: the error has the text: %v", name, err)
+		if !errors.Is(err, ErrInvalidTicket) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want ErrInvalidTicket: %s", err, want)
+		} else if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\xff") {
+			t.Errorf("the error has the text: %q", err)
 		}
 	}
 }
@@ -102,10 +115,12 @@ func TestJSONRefusesToRead(t *testing.T) {
 		`{"v":2,"sub":"alice"}`:                  "version 2; this program reads version 1",
 		`{"v":1,"subject":"alice","new":1}`:      "unknown field",
 		`{"v":1,"subject":"a","issuedAt":"now"}`: "cannot parse",
-		`{"v":1,"subject":"a","idleTimeout":"x"}`:     "invalid duration",
-		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:   "IdleTimeout",
-		`{"v":1,"subject":"a","device":{"addr":"x"}}`: "ParseAddr",
-		"{\"v\":1,\"subject\":\"\xff\"}":              "UTF-8",
+		`{"v":1,"subject":"a","endsAt":"9999-12-31T23:59:59-01:00"}`: "year 10000",
+		`{"v":1,"subject":"a","endsAt":"0000-01-01T00:00:00+01:00"}`: "year -1",
+		`{"v":1,"subject":"a","idleTimeout":"x"}`:                    "invalid duration",
+		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:                  "IdleTimeout",
+		`{"v":1,"subject":"a","device":{"addr":"x"}}`:                "ParseAddr",
+		"{\"v\":1,\"subject\":\"\xff\"}":                             "UTF-8",
 		`{"v":1,"subject":"a","identities":[{"actor":` + strings.Repeat(`{"actor":`, 20) + `{}` + strings.Repeat(`}`, 20) + `}]}`: "nested",
 	} {
 		tk, err := JSONSerializer{}.Deserialize("the-id", []byte(data))

@@ -244,33 +244,6 @@ func (t *Ticket) validate() error {
 	return nil
 }
 
-// texts yields all text in t but its subject.
-func (t *Ticket) texts(yield func(string) bool) {
-	_ = yield(t.Scheme) && yield(t.Device.UserAgent) && yield(t.SeenFrom.UserAgent) &&
-		yieldMap(t.Properties, yield) &&
-		!slices.ContainsFunc(t.Identities, func(id Identity) bool { return !id.texts(yield) })
-}
-
-func (id *Identity) texts(yield func(string) bool) bool {
-	for _, c := range id.Claims {
-		if !(yield(c.Type) && yield(c.Value) && yield(c.ValueType) && yield(c.Issuer) &&
-			yield(c.OriginalIssuer) && yieldMap(c.Properties, yield)) {
-			return false
-		}
-	}
-	return yield(id.AuthenticationType) && yield(id.NameClaimType) && yield(id.RoleClaimType) &&
-		yield(id.BootstrapContext) && (id.Actor == nil || id.Actor.texts(yield))
-}
-
-func yieldMap(m map[string]string, yield func(string) bool) bool {
-	for k, v := range m {
-		if !yield(k) || !yield(v) {
-			return false
-		}
-	}
-	return true
-}
-
 func validateSubject(subject string) error {
 	if err := subjects.Check(subject); err != nil {
 		return invalid("%w", err)

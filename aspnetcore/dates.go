@@ -17,7 +17,7 @@ func parseDate(s string) (t time.Time, ok bool) {
 		return t, false
 	}
 	t, err := time.Parse(http.TimeFormat, s)
-	if err != nil || !strings.EqualFold(formatDate(t), s) { // Parse takes any day of the week
+	if err != nil || t.Year() < 1 || !strings.EqualFold(formatDate(t), s) { // Parse takes the year 0, and any day of the week
 		return time.Time{}, false
 	}
 	return t, true

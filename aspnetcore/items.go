@@ -44,7 +44,7 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 	m := make(map[string]string, len(t.Properties)+4)
 	for k, v := range t.Properties {
 		if reserved(k) {
-			return nil, fmt.Errorf("the property %q is reserved", k)
+			return nil, fmt.Errorf("the property %.100q is reserved", k)
 		}
 		m[k] = v
 	}
@@ -176,7 +176,7 @@ func parseOwnTime(s string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	t, err := time.Parse(ownTimeLayout, s)
-	if err != nil || formatOwnTime(t) != s {
+	if err != nil || t.Year() < 1 || formatOwnTime(t) != s { // .NET has no year 0
 		return t, errors.New("not a time")
 	}
 	return t, nil

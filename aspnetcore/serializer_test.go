@@ -333,29 +333,16 @@ func TestRefusesToWrite(t *testing.T) {
 		"first claim": func(tk *ticketstore.Ticket) {
 			tk.Identities[0].Claims[0] = ticketstore.Claim{Type: nameIdentifier, Value: "secret"}
 		},
-		"year 0":         func(tk *ticketstore.Ticket) { tk.SignedInAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"year 10000":     func(tk *ticketstore.Ticket) { tk.EndsAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"cut to zero":    func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Time{}.Add(time.Millisecond) },
-		"idle timeout":   func(tk *ticketstore.Ticket) { tk.IdleTimeout = time.Millisecond - 1 },
-		"negative":       func(tk *ticketstore.Ticket) { tk.IdleTimeout = -time.Hour },
-		".issued":        func(tk *ticketstore.Ticket) { tk.Properties[".issued"] = "secret" },
-		".expires":       func(tk *ticketstore.Ticket) { tk.Properties[".expires"] = "" },
-		".persistent":    func(tk *ticketstore.Ticket) { tk.Properties[".persistent"] = "" },
-		"our item":       func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.endsAt"] = "" },
-		"our prefix":     func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.x"] = "" },
-		"scheme":         func(tk *ticketstore.Ticket) { tk.Scheme = "\xff" },
-		"user agent":     func(tk *ticketstore.Ticket) { tk.Device.UserAgent = "\xff" },
-		"property key":   func(tk *ticketstore.Ticket) { tk.Properties["\xff"] = "" },
-		"property":       func(tk *ticketstore.Ticket) { tk.Properties["x"] = "secret\xff" },
-		"claim value":    func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].Value = "secret\xff" },
-		"claim property": func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].Properties = map[string]string{"x": "\xff"} },
-		"actor":          func(tk *ticketstore.Ticket) { tk.Identities[0].Actor.BootstrapContext = "secret\xff" },
-		"claim type NUL": func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].Type = "\x00" },
-		"value type NUL": func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].ValueType = "\x00" },
-		"issuer NUL":     func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].Issuer = "\x00" },
-		"original NUL":   func(tk *ticketstore.Ticket) { tk.Identities[0].Claims[0].OriginalIssuer = "\x00" },
-		"name type NUL":  func(tk *ticketstore.Ticket) { tk.Identities[0].NameClaimType = "\x00" },
-		"role type NUL":  func(tk *ticketstore.Ticket) { tk.Identities[0].RoleClaimType = "\x00" },
+		"year 0":       func(tk *ticketstore.Ticket) { tk.SignedInAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"year 10000":   func(tk *ticketstore.Ticket) { tk.EndsAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"cut to zero":  func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Time{}.Add(time.Millisecond) },
+		"idle timeout": func(tk *ticketstore.Ticket) { tk.IdleTimeout = time.Millisecond - 1 },
+		"negative":     func(tk *ticketstore.Ticket) { tk.IdleTimeout = -time.Hour },
+		".issued":      func(tk *ticketstore.Ticket) { tk.Properties[".issued"] = "secret" },
+		".expires":     func(tk *ticketstore.Ticket) { tk.Properties[".expires"] = "" },
+		".persistent":  func(tk *ticketstore.Ticket) { tk.Properties[".persistent"] = "" },
+		"our item":     func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.endsAt"] = "" },
+		"our prefix":   func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.x"] = "" },
 	} {
 		tk := fullTicket()
 		change(tk)
@@ -368,6 +355,52 @@ func TestRefusesToWrite(t *testing.T) {
 	}
 	if _, err := (Serializer{}).Serialize(nil); !errors.Is(err, ticketstore.ErrInvalidTicket) {
 		t.Errorf("nil: got %v, want ErrInvalidTicket", err)
+	}
+}
+
+// The error says where the text is that cannot be written, and nothing of it.
+func TestRefusesToWriteText(t *testing.T) {
+	const bad = "secret\xff"
+	claim := func(tk *ticketstore.Ticket) *ticketstore.Claim { return &tk.Identities[0].Claims[0] }
+	for want, change := range map[string]func(*ticketstore.Ticket){
+		"Scheme is not valid UTF-8":                                        func(tk *ticketstore.Ticket) { tk.Scheme = bad },
+		`the property "ticketstore.device.userAgent" is not valid UTF-8`:   func(tk *ticketstore.Ticket) { tk.Device.UserAgent = bad },
+		`the property "ticketstore.seenFrom.userAgent" is not valid UTF-8`: func(tk *ticketstore.Ticket) { tk.SeenFrom.UserAgent = bad },
+		"the key of a property is not valid UTF-8":                         func(tk *ticketstore.Ticket) { tk.Properties[bad] = "" },
+		`the property "tenant\n" is not valid UTF-8`:                       func(tk *ticketstore.Ticket) { tk.Properties["tenant\n"] = bad },
+		"the AuthenticationType of an identity is not valid UTF-8":         func(tk *ticketstore.Ticket) { tk.Identities[0].AuthenticationType = bad },
+		"the NameClaimType of an identity is not valid UTF-8":              func(tk *ticketstore.Ticket) { tk.Identities[0].NameClaimType = bad },
+		"the RoleClaimType of an identity is not valid UTF-8":              func(tk *ticketstore.Ticket) { tk.Identities[0].RoleClaimType = bad },
+		"the BootstrapContext of an identity is not valid UTF-8":           func(tk *ticketstore.Ticket) { tk.Identities[0].Actor.BootstrapContext = bad },
+		"the type of a claim is not valid UTF-8":                           func(tk *ticketstore.Ticket) { claim(tk).Type = bad },
+		`the value of the claim "email" is not valid UTF-8`:                func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", Value: bad} },
+		`the ValueType of the claim "email" is not valid UTF-8`:            func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", ValueType: bad} },
+		`the Issuer of the claim "email" is not valid UTF-8`:               func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", Issuer: bad} },
+		`the OriginalIssuer of the claim "email" is not valid UTF-8`:       func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", OriginalIssuer: bad} },
+		`the key of a property of the claim "email" is not valid UTF-8`: func(tk *ticketstore.Ticket) {
+			*claim(tk) = ticketstore.Claim{Type: "email", Properties: map[string]string{bad: ""}}
+		},
+		`a property of the claim "email" is not valid UTF-8`: func(tk *ticketstore.Ticket) {
+			*claim(tk) = ticketstore.Claim{Type: "email", Properties: map[string]string{"k": bad}}
+		},
+		`the value of the claim "` + strings.Repeat("é", 100) + `" is`: func(tk *ticketstore.Ticket) {
+			*claim(tk) = ticketstore.Claim{Type: strings.Repeat("é", 1000), Value: bad}
+		},
+		"the type of a claim is U+0000, which stands for the default": func(tk *ticketstore.Ticket) { claim(tk).Type = "\x00" },
+		`the ValueType of the claim "email" is U+0000`:                func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", ValueType: "\x00"} },
+		`the Issuer of the claim "email" is U+0000`:                   func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", Issuer: "\x00"} },
+		`the OriginalIssuer of the claim "email" is U+0000`:           func(tk *ticketstore.Ticket) { *claim(tk) = ticketstore.Claim{Type: "email", OriginalIssuer: "\x00"} },
+		"the NameClaimType of an identity is U+0000":                  func(tk *ticketstore.Ticket) { tk.Identities[0].NameClaimType = "\x00" },
+		"the RoleClaimType of an identity is U+0000":                  func(tk *ticketstore.Ticket) { tk.Identities[0].RoleClaimType = "\x00" },
+	} {
+		tk := fullTicket()
+		change(tk)
+		b, err := Serializer{}.Serialize(tk)
+		if !errors.Is(err, ticketstore.ErrInvalidTicket) || !strings.Contains(err.Error(), want) || b != nil {
+			t.Errorf("got %x, %v, want ErrInvalidTicket: %s", b, err, want)
+		} else if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\xff") {
+			t.Errorf("the error has the text: %q", err)
+		}
 	}
 }
 
@@ -384,6 +417,8 @@ func TestRefusesToRead(t *testing.T) {
 		{pair{itemEndsAt, "2026-03-04T07:00:00.5Z"}, itemEndsAt},
 		{pair{itemEndsAt, "2026-03-04T07:00:00+01:00"}, itemEndsAt},
 		{pair{itemEndsAt, "0001-01-01T00:00:00Z"}, itemEndsAt},
+		{pair{itemEndsAt, "0000-01-01T00:00:00Z"}, itemEndsAt},
+		{pair{".expires", "Sat, 01 Jan 0000 00:00:00 GMT"}, "not a time"},
 		{pair{itemIdleTimeout, "0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "-1h0m0s"}, itemIdleTimeout},
 		{pair{itemIdleTimeout, "1us"}, itemIdleTimeout},

@@ -240,26 +240,30 @@ type writer struct {
 func (t *wireTicket) bytes() ([]byte, error) {
 	w := &writer{}
 	w.int32(ticketVersion)
-	w.text(t.scheme)
+	w.text("Scheme", "", t.scheme)
 	w.int32(len(t.identities))
 	for i := range t.identities {
 		w.identity(&t.identities[i])
 	}
 	w.int32(propertiesVersion)
-	w.pairs(t.items)
+	w.int32(len(t.items))
+	for _, p := range t.items {
+		w.text("the key of a property", "", p.key)
+		w.text("the property", p.key, p.value)
+	}
 	return w.b, w.err
 }
 
 func (w *writer) identity(id *wireIdentity) {
-	w.text(id.authenticationType)
-	w.textOr(id.nameType, defaultNameType)
-	w.textOr(id.roleType, defaultRoleType)
+	w.text("the AuthenticationType of an identity", "", id.authenticationType)
+	w.textOr("the NameClaimType of an identity", "", id.nameType, defaultNameType)
+	w.textOr("the RoleClaimType of an identity", "", id.roleType, defaultRoleType)
 	w.int32(len(id.claims))
 	for i := range id.claims {
 		w.claim(&id.claims[i], id.nameType)
 	}
 	if w.flag(id.bootstrapContext != "") {
-		w.text(id.bootstrapContext)
+		w.text("the BootstrapContext of an identity", "", id.bootstrapContext)
 	}
 	if w.flag(id.actor != nil) {
 		w.identity(id.actor)
@@ -267,19 +271,15 @@ func (w *writer) identity(id *wireIdentity) {
 }
 
 func (w *writer) claim(c *wireClaim, nameType string) {
-	w.textOr(c.claimType, nameType)
-	w.text(c.value)
-	w.textOr(c.valueType, defaultValueType)
-	w.textOr(c.issuer, defaultIssuer)
-	w.textOr(c.originalIssuer, c.issuer)
-	w.pairs(c.properties)
-}
-
-func (w *writer) pairs(pairs []pair) {
-	w.int32(len(pairs))
-	for _, p := range pairs {
-		w.text(p.key)
-		w.text(p.value)
+	w.textOr("the type of a claim", "", c.claimType, nameType)
+	w.text("the value of the claim", c.claimType, c.value)
+	w.textOr("the ValueType of the claim", c.claimType, c.valueType, defaultValueType)
+	w.textOr("the Issuer of the claim", c.claimType, c.issuer, defaultIssuer)
+	w.textOr("the OriginalIssuer of the claim", c.claimType, c.originalIssuer, c.issuer)
+	w.int32(len(c.properties))
+	for _, p := range c.properties {
+		w.text("the key of a property of the claim", c.claimType, p.key)
+		w.text("a property of the claim", c.claimType, p.value)
 	}
 }
 
@@ -294,20 +294,32 @@ func (w *writer) flag(f bool) bool {
 	return f
 }
 
-func (w *writer) text(s string) {
+// text writes s. What it is and the name of that, if it has one, are for the
+// error, which has nothing of s, as that may be secret; the name comes before.
+func (w *writer) text(what, name, s string) {
 	if !utf8.ValidString(s) {
-		w.err = errors.New("a claim, property or other text is not valid UTF-8") // which may be secret
+		w.fail(what, name, "is not valid UTF-8")
 	}
 	w.b = binary.AppendUvarint(w.b, uint64(len(s)))
 	w.b = append(w.b, s...)
 }
 
-func (w *writer) textOr(s, def string) {
+func (w *writer) textOr(what, name, s, def string) {
 	switch s {
 	case placeholder:
-		w.err = errors.New("U+0000 is no type or issuer: it stands for the default")
+		w.fail(what, name, "is U+0000, which stands for the default")
 	case def:
 		s = placeholder
 	}
-	w.text(s)
+	w.text(what, name, s)
+}
+
+func (w *writer) fail(what, name, is string) {
+	switch {
+	case w.err != nil:
+	case name == "":
+		w.err = fmt.Errorf("%s %s", what, is)
+	default:
+		w.err = fmt.Errorf("%s %.100q %s", what, name, is)
+	}
 }
