@@ -140,27 +140,15 @@ func nameless(next http.Handler) http.Handler {
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
-// Go code in the documents is code of this file, so that it compiles. That of
-// migrating.md needs modules that are not ours.
+// Go code in the documents is code of a test, so that it compiles.
 func TestSnippets(t *testing.T) {
-	code, err := os.ReadFile("docs_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"security.md", "operations.md"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		blocks := strings.Split(string(text), "```go\n")[1:]
-		for _, block := range blocks {
+	code := read(t, "*_test.go", "../frameworks/*/*_test.go")
+	for _, name := range glob(t, "*.md") {
+		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
 			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(string(code), block) {
-				t.Errorf("%s: docs_test.go does not have this code: %s", name, block)
+			if !strings.Contains(code, block) {
+				t.Errorf("%s: no test has this code: %s", name, block)
 			}
-		}
-		if len(blocks) == 0 {
-			t.Errorf("%s has no code", name)
 		}
 	}
 }
@@ -168,7 +156,7 @@ func TestSnippets(t *testing.T) {
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../*_test.go", "../storetest/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../*_test.go", "../storetest/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
@@ -183,22 +171,34 @@ var testName = regexp.MustCompile(`\b(Test|Fuzz|Example)[A-Z]\w+`)
 
 func names(t *testing.T, patterns ...string) map[string]bool {
 	found := map[string]bool{}
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %v, %v", pattern, files, err)
-		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, name := range testName.FindAllString(string(data), -1) {
-				found[name] = true
-			}
-		}
+	for _, name := range testName.FindAllString(read(t, patterns...), -1) {
+		found[name] = true
 	}
 	return found
+}
+
+// read returns the files that match patterns, one after the other.
+func read(t *testing.T, patterns ...string) string {
+	var all strings.Builder
+	for _, file := range glob(t, patterns...) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(data)
+	}
+	return all.String()
+}
+
+func glob(t *testing.T, patterns ...string) (files []string) {
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, found, err)
+		}
+		files = append(files, found...)
+	}
+	return files
 }
 
 // site returns a Manager and its store on the Redis at addr.
