@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/recent"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -70,18 +71,21 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 	return m.require(next, func(context.Context, *Ticket) bool { return true })
 }
 
-// RequireRecent is Require for what demands a sign-in less than maxAge ago,
-// such as a change of password. It sends a browser's navigation to
-// [Config].LoginPath with the parameter reauth=1, so that a login page that
-// sends signed-in users back can tell, and answers 403 Forbidden to anything
-// else. After it, sign in with [Manager.SignIn]: Rotate is no sign-in.
+// RequireRecent is Require for what demands that the user proved who they are
+// less than maxAge ago, by [Ticket].AuthenticatedAt, such as a change of
+// password. It sends a browser's navigation to [Config].LoginPath with the
+// parameter reauth=1, so that a login page that sends signed-in users back can
+// tell, and answers 403 Forbidden to anything else. After it, sign in with
+// [Manager.SignIn]: Rotate is no sign-in. From an OpenID Connect provider,
+// demand prompt=login or a max_age of at most maxAge then, or its single
+// sign-on sends the user round in circles.
 func (m *Manager) RequireRecent(maxAge time.Duration, next http.Handler) http.Handler {
 	return m.require(next, func(ctx context.Context, t *Ticket) bool {
-		return clock.Now(ctx).Sub(t.SignedInAt) < maxAge
+		return clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
 	})
 }
 
-func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticket) bool) http.Handler {
+func (m *Manager) require(next http.Handler, enough func(context.Context, *Ticket) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, ok := m.attach(w, r)
 		if !ok {
@@ -89,7 +93,7 @@ func (m *Manager) require(next http.Handler, recent func(context.Context, *Ticke
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		t, signedIn := FromContext(r.Context())
-		if signedIn && recent(r.Context(), t) {
+		if signedIn && enough(r.Context(), t) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -220,7 +224,8 @@ func FromContext(ctx context.Context) (t *Ticket, ok bool) {
 // of handlers, and for users whom the program knows by other means, as while it
 // moves from another session library. There is no session behind t: Renew
 // returns ErrNotFound, and Sessions and RevokeAll act on those that t.Subject
-// has in the store. RequireRecent goes by t.SignedInAt: set it.
+// has in the store. RequireRecent goes by t.AuthenticatedAt
+// and SignedInAt: set them.
 func NewContext(ctx context.Context, t *Ticket) context.Context {
 	return &resolution{Context: ctx, ticket: t}
 }

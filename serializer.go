@@ -59,19 +59,20 @@ type JSONSerializer struct{}
 const jsonVersion = 1
 
 type jsonTicket struct {
-	Version     int               `json:"v"`
-	Subject     string            `json:"subject"`
-	Scheme      string            `json:"scheme,omitempty"`
-	Identities  []Identity        `json:"identities,omitempty"`
-	Properties  map[string]string `json:"properties,omitempty"`
-	Device      Device            `json:"device,omitzero"`
-	SeenFrom    Device            `json:"seenFrom,omitzero"`
-	SignedInAt  jsonTime          `json:"signedInAt,omitzero"`
-	IssuedAt    jsonTime          `json:"issuedAt,omitzero"`
-	ExpiresAt   jsonTime          `json:"expiresAt,omitzero"`
-	EndsAt      jsonTime          `json:"endsAt,omitzero"`
-	IdleTimeout jsonDuration      `json:"idleTimeout,omitempty"`
-	Persistent  bool              `json:"persistent,omitempty"`
+	Version         int               `json:"v"`
+	Subject         string            `json:"subject"`
+	Scheme          string            `json:"scheme,omitempty"`
+	Identities      []Identity        `json:"identities,omitempty"`
+	Properties      map[string]string `json:"properties,omitempty"`
+	Device          Device            `json:"device,omitzero"`
+	SeenFrom        Device            `json:"seenFrom,omitzero"`
+	SignedInAt      jsonTime          `json:"signedInAt,omitzero"`
+	AuthenticatedAt jsonTime          `json:"authenticatedAt,omitzero"`
+	IssuedAt        jsonTime          `json:"issuedAt,omitzero"`
+	ExpiresAt       jsonTime          `json:"expiresAt,omitzero"`
+	EndsAt          jsonTime          `json:"endsAt,omitzero"`
+	IdleTimeout     jsonDuration      `json:"idleTimeout,omitempty"`
+	Persistent      bool              `json:"persistent,omitempty"`
 }
 
 // Serialize implements [Serializer].
@@ -87,19 +88,20 @@ func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // for the reader of redis-cli
 	err := enc.Encode(jsonTicket{
-		Version:     jsonVersion,
-		Subject:     t.Subject,
-		Scheme:      t.Scheme,
-		Identities:  t.Identities,
-		Properties:  t.Properties,
-		Device:      t.Device,
-		SeenFrom:    t.SeenFrom,
-		SignedInAt:  jsonTime(t.SignedInAt),
-		IssuedAt:    jsonTime(t.IssuedAt),
-		ExpiresAt:   jsonTime(t.ExpiresAt),
-		EndsAt:      jsonTime(t.EndsAt),
-		IdleTimeout: jsonDuration(t.IdleTimeout),
-		Persistent:  t.Persistent,
+		Version:         jsonVersion,
+		Subject:         t.Subject,
+		Scheme:          t.Scheme,
+		Identities:      t.Identities,
+		Properties:      t.Properties,
+		Device:          t.Device,
+		SeenFrom:        t.SeenFrom,
+		SignedInAt:      jsonTime(t.SignedInAt),
+		AuthenticatedAt: jsonTime(t.AuthenticatedAt),
+		IssuedAt:        jsonTime(t.IssuedAt),
+		ExpiresAt:       jsonTime(t.ExpiresAt),
+		EndsAt:          jsonTime(t.EndsAt),
+		IdleTimeout:     jsonDuration(t.IdleTimeout),
+		Persistent:      t.Persistent,
 	})
 	if err != nil {
 		return nil, invalid("%w", err)
@@ -131,19 +133,20 @@ func (JSONSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
 		return nil, undecodable(id, "%w", err)
 	}
 	t := &Ticket{
-		ID:          id,
-		Subject:     j.Subject,
-		Scheme:      j.Scheme,
-		Identities:  j.Identities,
-		Properties:  j.Properties,
-		Device:      j.Device,
-		SeenFrom:    j.SeenFrom,
-		SignedInAt:  time.Time(j.SignedInAt),
-		IssuedAt:    time.Time(j.IssuedAt),
-		ExpiresAt:   time.Time(j.ExpiresAt),
-		EndsAt:      time.Time(j.EndsAt),
-		IdleTimeout: time.Duration(j.IdleTimeout),
-		Persistent:  j.Persistent,
+		ID:              id,
+		Subject:         j.Subject,
+		Scheme:          j.Scheme,
+		Identities:      j.Identities,
+		Properties:      j.Properties,
+		Device:          j.Device,
+		SeenFrom:        j.SeenFrom,
+		SignedInAt:      time.Time(j.SignedInAt),
+		AuthenticatedAt: time.Time(j.AuthenticatedAt),
+		IssuedAt:        time.Time(j.IssuedAt),
+		ExpiresAt:       time.Time(j.ExpiresAt),
+		EndsAt:          time.Time(j.EndsAt),
+		IdleTimeout:     time.Duration(j.IdleTimeout),
+		Persistent:      j.Persistent,
 	}
 	if err := t.validate(); err != nil {
 		return nil, undecodable(id, "%v", err)

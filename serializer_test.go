@@ -43,6 +43,26 @@ func TestJSONGolden(t *testing.T) {
 	}
 }
 
+// A ticket that was written before there was an AuthenticatedAt.
+func TestJSONGoldenOfOld(t *testing.T) {
+	golden, err := os.ReadFile("testdata/ticket_v1_old.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fullTicket()
+	want.AuthenticatedAt, want.Revision = time.Time{}, ""
+	read, err := JSONSerializer{}.Deserialize(want.ID, golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(read, want) {
+		t.Errorf("got %+v, want %+v", read, want)
+	}
+	if got, err := (JSONSerializer{}).Serialize(read); err != nil || string(got)+"\n" != string(golden) {
+		t.Errorf("written again: got %s, %v, want %s", got, err, golden)
+	}
+}
+
 func TestJSONIsCompact(t *testing.T) {
 	got, err := JSONSerializer{}.Serialize(NewTicket("alice"))
 	if want := `{"v":1,"subject":"alice"}`; err != nil || string(got) != want {

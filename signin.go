@@ -17,7 +17,9 @@ import (
 // It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
 // is zero. EndsAt and IdleTimeout, if set, are kept where they are stricter
 // than [Config]; clear the EndsAt of a ticket that has been in use, or its old
-// end stands.
+// end stands. AuthenticatedAt is kept if t is a new ticket, where a time in the
+// future counts as now; that of a ticket that has been in use is cleared, as
+// its user has signed in once more.
 //
 // Call it before writing to w. If it returns an error, it has set no cookie. It
 // returns one if r has more than 16 distinct keys, which no browser has by
@@ -33,6 +35,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	next := t.Clone()
 	now := m.now(r.Context())
 	next.SignedInAt, next.IssuedAt = now, now
+	next.AuthenticatedAt = authenticatedAt(t, now)
 	next.EndsAt = m.end(next).Truncate(time.Millisecond)
 	if next.IdleTimeout > m.idleTimeout(t) {
 		next.IdleTimeout = 0
@@ -69,6 +72,16 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	}
 	*t = *next
 	return nil
+}
+
+// authenticatedAt returns what a sign-in at now keeps of t's AuthenticatedAt. A
+// ticket that has been in use has an old one: with it, RequireRecent would send
+// the user to sign in again and again.
+func authenticatedAt(t *Ticket, now time.Time) time.Time {
+	if t.AuthenticatedAt.IsZero() || t.ID != "" || t.Revision != "" {
+		return time.Time{}
+	}
+	return earlier(now, t.AuthenticatedAt.UTC().Truncate(time.Millisecond))
 }
 
 // SignOut ends every session whose key r presents and deletes the cookie. If it
@@ -204,8 +217,9 @@ func checkChange(old, next *Ticket) error {
 	case next.ID != old.ID, next.Subject != old.Subject, next.Persistent != old.Persistent,
 		next.Revision != old.Revision, next.Device != old.Device, next.SeenFrom != old.SeenFrom:
 		return invalid("session %s: its ID, Subject, Persistent, Revision and devices cannot change", old.ID)
-	case !next.SignedInAt.Equal(old.SignedInAt), !next.IssuedAt.Equal(old.IssuedAt), !next.ExpiresAt.Equal(old.ExpiresAt):
-		return invalid("session %s: SignedInAt, IssuedAt and ExpiresAt cannot change", old.ID)
+	case !next.SignedInAt.Equal(old.SignedInAt), !next.AuthenticatedAt.Equal(old.AuthenticatedAt),
+		!next.IssuedAt.Equal(old.IssuedAt), !next.ExpiresAt.Equal(old.ExpiresAt):
+		return invalid("session %s: SignedInAt, AuthenticatedAt, IssuedAt and ExpiresAt cannot change", old.ID)
 	case !old.EndsAt.IsZero() && !earlier(next.EndsAt, old.EndsAt).Equal(next.EndsAt):
 		return invalid("session %s: EndsAt cannot become later", old.ID)
 	case old.IdleTimeout > 0 && (next.IdleTimeout == 0 || next.IdleTimeout > old.IdleTimeout):

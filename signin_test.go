@@ -433,6 +433,7 @@ func TestManagerRenew(t *testing.T) {
 			"Device":        func(tk *Ticket) { tk.Device.UserAgent = "x" },
 			"SeenFrom":      func(tk *Ticket) { tk.SeenFrom.UserAgent = "x" },
 			"SignedInAt":    func(tk *Ticket) { tk.SignedInAt = tk.SignedInAt.Add(time.Hour) },
+			"proved now":    func(tk *Ticket) { tk.AuthenticatedAt = b.now() },
 			"IssuedAt":      func(tk *Ticket) { tk.IssuedAt = tk.IssuedAt.Add(time.Hour) },
 			"ExpiresAt":     func(tk *Ticket) { tk.ExpiresAt = tk.ExpiresAt.Add(time.Hour) },
 			"EndsAt later":  func(tk *Ticket) { tk.EndsAt = tk.EndsAt.Add(time.Hour) },

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/recent"
 )
 
 // status is what Status says, in whole seconds: durations and no instants,
@@ -22,7 +24,8 @@ type status struct {
 //	{"signedIn":true,"sinceSignIn":60,"untilIdle":1740,"untilEnd":43140}
 //	{"signedIn":false}
 //
-// in whole seconds, and never prolongs the session. POST answers the same, but
+// in whole seconds, and never prolongs the session; sinceSignIn is by
+// [Ticket].AuthenticatedAt, as RequireRecent has it. POST answers the same, but
 // counts as use: for a page whose user is active without asking the server for
 // anything. Where there is no such limit, its field is missing.
 //
@@ -62,8 +65,8 @@ func (m *Manager) status(r *http.Request, t *Ticket) status {
 		return status{}
 	}
 	now := m.now(r.Context())
-	seconds := func(d time.Duration) *int64 { return new(int64(d / time.Second)) }
-	s := status{SignedIn: true, SinceSignIn: seconds(now.Sub(t.SignedInAt))}
+	seconds := func(d time.Duration) *int64 { return new(max(0, int64(d/time.Second))) }
+	s := status{SignedIn: true, SinceSignIn: seconds(now.Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)))}
 	if m.idleTimeout(t) > 0 {
 		s.UntilIdle = seconds(m.deadline(t).Sub(now))
 	}

@@ -22,7 +22,8 @@ const (
 // AuthenticationProperties (the times, Persistent and Properties).
 //
 // [Manager.SignIn] fills in the times and the device; of them, the caller may
-// set EndsAt and IdleTimeout to end a session earlier than [Config] would.
+// set AuthenticatedAt, and EndsAt and IdleTimeout to end a session earlier than
+// [Config] would.
 // Times are kept to the millisecond (a format may say: to the second); an
 // expiry is never rounded up.
 //
@@ -58,6 +59,11 @@ type Ticket struct {
 
 	// SignedInAt is when the user signed in.
 	SignedInAt time.Time `json:"signedInAt,omitzero"`
+
+	// AuthenticatedAt is when the user last proved who they are, if that was
+	// before SignedInAt: auth_time of OpenID Connect, when single sign-on asked
+	// for no password. If zero, it is SignedInAt. RequireRecent goes by it.
+	AuthenticatedAt time.Time `json:"authenticatedAt,omitzero"`
 
 	// IssuedAt is when the user signed in or the ticket was last renewed by
 	// activity: the last use, to within [Config].RenewAfter.

@@ -69,14 +69,17 @@
 // .persistent of AuthenticationProperties. Times are cut to the second, so an
 // expiry is never later.
 //
-// SignedInAt, EndsAt, IdleTimeout, Device and SeenFrom travel in items of
-// ours, whose keys begin with "ticketstore.". ASP.NET Core keeps items that it
-// does not know when it renews a ticket by activity; a sign-in there begins
-// with new ones. Where they are missing:
+// SignedInAt, AuthenticatedAt, EndsAt, IdleTimeout, Device and SeenFrom travel
+// in items of ours, whose keys begin with "ticketstore.". ASP.NET Core keeps
+// items that it does not know when it renews a ticket by activity; a sign-in
+// there begins with new ones. Where they are missing:
 //
 //   - SignedInAt is .issued, which each of .NET's renewals moves. So the
-//     absolute lifetime binds only from the first renewal by Go on, which
-//     writes SignedInAt down.
+//     absolute lifetime binds, and RequireRecent tells a sign-in from a renewal,
+//     only from the first renewal by Go on, which writes SignedInAt down.
+//   - AuthenticatedAt is zero, which means SignedInAt. An application that gets
+//     auth_time from its provider writes the item ticketstore.authenticatedAt
+//     when it signs in, such as "2026-03-04T05:06:07Z".
 //   - IdleTimeout is the time from .issued to .expires, which .NET's renewals
 //     keep: a ticket that the application made for an hour slides by an hour.
 //   - EndsAt is .expires if .refresh is False, as .NET then does not renew

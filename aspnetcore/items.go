@@ -24,14 +24,15 @@ const (
 const (
 	ownPrefix = "ticketstore."
 
-	itemSignedInAt  = ownPrefix + "signedInAt"
-	itemEndsAt      = ownPrefix + "endsAt"
-	itemIdleTimeout = ownPrefix + "idleTimeout"
-	itemUserAgent   = ownPrefix + "device.userAgent"
-	itemAddr        = ownPrefix + "device.addr"
-	itemSeenAgent   = ownPrefix + "seenFrom.userAgent"
-	itemSeenAddr    = ownPrefix + "seenFrom.addr"
-	itemFilled      = ownPrefix + "filled"
+	itemSignedInAt      = ownPrefix + "signedInAt"
+	itemAuthenticatedAt = ownPrefix + "authenticatedAt"
+	itemEndsAt          = ownPrefix + "endsAt"
+	itemIdleTimeout     = ownPrefix + "idleTimeout"
+	itemUserAgent       = ownPrefix + "device.userAgent"
+	itemAddr            = ownPrefix + "device.addr"
+	itemSeenAgent       = ownPrefix + "seenFrom.userAgent"
+	itemSeenAddr        = ownPrefix + "seenFrom.addr"
+	itemFilled          = ownPrefix + "filled"
 )
 
 const ownTimeLayout = "2006-01-02T15:04:05Z" // RFC 3339, for the reader of redis-cli
@@ -48,9 +49,9 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 		}
 		m[k] = v
 	}
-	for _, at := range []time.Time{t.SignedInAt, t.IssuedAt, t.ExpiresAt, t.EndsAt} {
+	for name, at := range map[string]time.Time{"SignedInAt": t.SignedInAt, "AuthenticatedAt": t.AuthenticatedAt, "IssuedAt": t.IssuedAt, "ExpiresAt": t.ExpiresAt, "EndsAt": t.EndsAt} {
 		if y := at.UTC().Year(); y < 1 || y > 9999 || !at.IsZero() && at.Truncate(time.Second).IsZero() {
-			return nil, fmt.Errorf("the time %v is outside of .NET's years", at)
+			return nil, fmt.Errorf("%s, %v, is outside of .NET's years", name, at)
 		}
 	}
 	if !t.SignedInAt.IsZero() || !t.IssuedAt.IsZero() {
@@ -66,7 +67,8 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 		m[itemIdleTimeout] = formatIdleTimeout(t.IdleTimeout)
 	}
 	for k, v := range map[string]string{
-		itemUserAgent: t.Device.UserAgent, itemAddr: formatAddr(t.Device.Addr),
+		itemAuthenticatedAt: formatOwnTime(t.AuthenticatedAt),
+		itemUserAgent:       t.Device.UserAgent, itemAddr: formatAddr(t.Device.Addr),
 		itemSeenAgent: t.SeenFrom.UserAgent, itemSeenAddr: formatAddr(t.SeenFrom.Addr),
 		itemFilled: joinFilled(filled),
 	} {
@@ -106,6 +108,8 @@ func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error)
 		case itemSignedInAt:
 			signedIn = true
 			t.SignedInAt, err = parseOwnTime(it.value)
+		case itemAuthenticatedAt:
+			t.AuthenticatedAt, err = parseOwnTime(it.value)
 		case itemEndsAt:
 			ends = true
 			t.EndsAt, err = parseOwnTime(it.value)

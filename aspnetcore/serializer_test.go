@@ -41,15 +41,16 @@ func fullTicket() *ticketstore.Ticket {
 			},
 			{AuthenticationType: "mfa"},
 		},
-		Properties:  map[string]string{"theme": "dark", ".redirect": "/", ".refresh": "False", ".Token.access_token": "x", "": "\x00"},
-		Device:      ticketstore.Device{UserAgent: "curl/8", Addr: netip.MustParseAddr("192.0.2.1")},
-		SeenFrom:    ticketstore.Device{UserAgent: "curl/9", Addr: netip.MustParseAddr("2001:db8::1")},
-		SignedInAt:  at,
-		IssuedAt:    at.Add(time.Minute),
-		ExpiresAt:   at.Add(time.Hour),
-		EndsAt:      at.Add(12 * time.Hour),
-		IdleTimeout: 90 * time.Second,
-		Persistent:  true,
+		Properties:      map[string]string{"theme": "dark", ".redirect": "/", ".refresh": "False", ".Token.access_token": "x", "": "\x00"},
+		Device:          ticketstore.Device{UserAgent: "curl/8", Addr: netip.MustParseAddr("192.0.2.1")},
+		SeenFrom:        ticketstore.Device{UserAgent: "curl/9", Addr: netip.MustParseAddr("2001:db8::1")},
+		SignedInAt:      at,
+		AuthenticatedAt: at.Add(-8 * time.Hour),
+		IssuedAt:        at.Add(time.Minute),
+		ExpiresAt:       at.Add(time.Hour),
+		EndsAt:          at.Add(12 * time.Hour),
+		IdleTimeout:     90 * time.Second,
+		Persistent:      true,
 	}
 }
 
@@ -83,11 +84,12 @@ func TestRoundTrip(t *testing.T) {
 		"two empty ones":      func(tk *ticketstore.Ticket) { tk.Identities = make([]ticketstore.Identity, 2) },
 		"subject in the last": func(tk *ticketstore.Ticket) { slices.Reverse(tk.Identities) },
 		"never issued":        func(tk *ticketstore.Ticket) { tk.IssuedAt = time.Time{} },
+		"never authenticated": func(tk *ticketstore.Ticket) { tk.AuthenticatedAt = time.Time{} },
 		"never signed in":     func(tk *ticketstore.Ticket) { tk.SignedInAt = time.Time{} },
 		"no end":              func(tk *ticketstore.Ticket) { tk.EndsAt = time.Time{} },
 		"no expiry":           func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Time{} },
 		"no times": func(tk *ticketstore.Ticket) {
-			tk.SignedInAt, tk.IssuedAt, tk.ExpiresAt, tk.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+			tk.SignedInAt, tk.AuthenticatedAt, tk.IssuedAt, tk.ExpiresAt, tk.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 		},
 		"for the session":      func(tk *ticketstore.Ticket) { tk.Persistent = false },
 		"a millisecond":        func(tk *ticketstore.Ticket) { tk.IdleTimeout = time.Millisecond },
@@ -139,6 +141,7 @@ func TestWritten(t *testing.T) {
 			{".redirect", "/"},
 			{".refresh", "False"},
 			{"theme", "dark"},
+			{"ticketstore.authenticatedAt", "2026-03-03T21:06:07Z"},
 			{"ticketstore.device.addr", "192.0.2.1"},
 			{"ticketstore.device.userAgent", "curl/8"},
 			{"ticketstore.endsAt", "2026-03-04T17:06:07Z"},
@@ -280,14 +283,14 @@ func TestTimesAreCut(t *testing.T) {
 	for _, year := range []int{1815, 2026} {
 		tk := ticketstore.NewTicket("alice")
 		at := time.Date(year, 1, 2, 3, 4, 5, 999_999_999, time.FixedZone("", 3600))
-		tk.SignedInAt, tk.IssuedAt, tk.ExpiresAt, tk.EndsAt = at, at, at, at
+		tk.SignedInAt, tk.AuthenticatedAt, tk.IssuedAt, tk.ExpiresAt, tk.EndsAt = at, at, at, at, at
 		tk.IdleTimeout = 1_999_999 * time.Nanosecond
 		got, err := Serializer{}.Deserialize(reads, mustSerialize(t, Serializer{}, tk))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := time.Date(year, 1, 2, 2, 4, 5, 0, time.UTC)
-		for name, at := range map[string]time.Time{"SignedInAt": got.SignedInAt, "IssuedAt": got.IssuedAt, "ExpiresAt": got.ExpiresAt, "EndsAt": got.EndsAt} {
+		for name, at := range map[string]time.Time{"SignedInAt": got.SignedInAt, "AuthenticatedAt": got.AuthenticatedAt, "IssuedAt": got.IssuedAt, "ExpiresAt": got.ExpiresAt, "EndsAt": got.EndsAt} {
 			if at != want {
 				t.Errorf("%s: got %v, want %v", name, at, want)
 			}
@@ -333,16 +336,17 @@ func TestRefusesToWrite(t *testing.T) {
 		"first claim": func(tk *ticketstore.Ticket) {
 			tk.Identities[0].Claims[0] = ticketstore.Claim{Type: nameIdentifier, Value: "secret"}
 		},
-		"year 0":       func(tk *ticketstore.Ticket) { tk.SignedInAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"year 10000":   func(tk *ticketstore.Ticket) { tk.EndsAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"cut to zero":  func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Time{}.Add(time.Millisecond) },
-		"idle timeout": func(tk *ticketstore.Ticket) { tk.IdleTimeout = time.Millisecond - 1 },
-		"negative":     func(tk *ticketstore.Ticket) { tk.IdleTimeout = -time.Hour },
-		".issued":      func(tk *ticketstore.Ticket) { tk.Properties[".issued"] = "secret" },
-		".expires":     func(tk *ticketstore.Ticket) { tk.Properties[".expires"] = "" },
-		".persistent":  func(tk *ticketstore.Ticket) { tk.Properties[".persistent"] = "" },
-		"our item":     func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.endsAt"] = "" },
-		"our prefix":   func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.x"] = "" },
+		"year 0":         func(tk *ticketstore.Ticket) { tk.SignedInAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"year 0 of ours": func(tk *ticketstore.Ticket) { tk.AuthenticatedAt = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"year 10000":     func(tk *ticketstore.Ticket) { tk.EndsAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"cut to zero":    func(tk *ticketstore.Ticket) { tk.ExpiresAt = time.Time{}.Add(time.Millisecond) },
+		"idle timeout":   func(tk *ticketstore.Ticket) { tk.IdleTimeout = time.Millisecond - 1 },
+		"negative":       func(tk *ticketstore.Ticket) { tk.IdleTimeout = -time.Hour },
+		".issued":        func(tk *ticketstore.Ticket) { tk.Properties[".issued"] = "secret" },
+		".expires":       func(tk *ticketstore.Ticket) { tk.Properties[".expires"] = "" },
+		".persistent":    func(tk *ticketstore.Ticket) { tk.Properties[".persistent"] = "" },
+		"our item":       func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.endsAt"] = "" },
+		"our prefix":     func(tk *ticketstore.Ticket) { tk.Properties["ticketstore.x"] = "" },
 	} {
 		tk := fullTicket()
 		change(tk)
@@ -414,6 +418,7 @@ func TestRefusesToRead(t *testing.T) {
 		{pair{"ticketstore.new", "secret"}, "unknown to this program"},
 		{pair{"ticketstore.", ""}, "unknown to this program"},
 		{pair{itemSignedInAt, "secret"}, itemSignedInAt},
+		{pair{itemAuthenticatedAt, "1772600767"}, itemAuthenticatedAt},
 		{pair{itemEndsAt, "2026-03-04T07:00:00.5Z"}, itemEndsAt},
 		{pair{itemEndsAt, "2026-03-04T07:00:00+01:00"}, itemEndsAt},
 		{pair{itemEndsAt, "0001-01-01T00:00:00Z"}, itemEndsAt},

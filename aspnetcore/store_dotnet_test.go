@@ -460,7 +460,7 @@ func TestItemsSurvive(t *testing.T) {
 		now := s.now().Truncate(time.Second)
 		s.signIn(dotnetKey, "alice", now.Add(time.Hour), pair{itemPersistent, ""}, pair{".Token.access", "secret"})
 		tk := s.retrieve(dotnetKey)
-		tk.SignedInAt = now.Add(-time.Hour)
+		tk.SignedInAt, tk.AuthenticatedAt = now.Add(-time.Hour), now.Add(-9*time.Hour)
 		tk.EndsAt, tk.IdleTimeout = now.Add(90*time.Minute), 20*time.Minute
 		tk.Device.UserAgent = "curl/8"
 		tk.Properties["cart"] = "7"
@@ -488,7 +488,7 @@ func TestItemsSurvive(t *testing.T) {
 
 func utc(t *ticketstore.Ticket) *ticketstore.Ticket {
 	c := t.Clone()
-	for _, at := range []*time.Time{&c.SignedInAt, &c.IssuedAt, &c.ExpiresAt, &c.EndsAt} {
+	for _, at := range []*time.Time{&c.SignedInAt, &c.AuthenticatedAt, &c.IssuedAt, &c.ExpiresAt, &c.EndsAt} {
 		*at = at.UTC()
 	}
 	return c

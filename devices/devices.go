@@ -56,10 +56,10 @@ type Config struct {
 	// parallel: look it up in memory. If nil, no places are shown.
 	Locate func(netip.Addr) string
 
-	// RecentSignIn, if positive, lets only those end sessions who have signed
-	// in less than this ago: somebody at an unlocked computer cannot. The page
-	// sends them to sign in again, see [ticketstore.Manager.RequireRecent];
-	// DELETE answers 403.
+	// RecentSignIn, if positive, lets only those end sessions who have proved
+	// who they are less than this ago: somebody at an unlocked computer cannot.
+	// The page sends them to sign in again, see
+	// [ticketstore.Manager.RequireRecent]; DELETE answers 403.
 	RecentSignIn time.Duration
 
 	// SignedOutPath is where the browser goes after it has ended its own

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/recent"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
@@ -160,7 +161,7 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request, what string) (n
 // recent reports whether r's user may end sessions.
 func (h *handler) recent(r *http.Request) bool {
 	t, _ := ticketstore.FromContext(r.Context())
-	return h.cfg.RecentSignIn == 0 || clock.Now(r.Context()).Sub(t.SignedInAt) < h.cfg.RecentSignIn
+	return h.cfg.RecentSignIn == 0 || clock.Now(r.Context()).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < h.cfg.RecentSignIn
 }
 
 // fail answers for an error of the Manager. No cookie changes.

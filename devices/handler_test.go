@@ -174,6 +174,35 @@ func TestRecentSignIn(t *testing.T) {
 	s.Request("DELETE", mount+"/all", me).Want(200)
 }
 
+// Single sign-on is as recent as the password that it rests on.
+func TestRecentSignInBySSO(t *testing.T) {
+	s := newSite(t, Config{RecentSignIn: 10 * time.Minute}, func(cfg *ticketstore.Config) { cfg.LoginPath = "/login" })
+	s.Mux.HandleFunc("/sso", func(w http.ResponseWriter, r *http.Request) {
+		tk := ticketstore.NewTicket("alice")
+		ago, err := time.ParseDuration(r.FormValue("ago"))
+		tk.AuthenticatedAt = s.Now.Add(-ago)
+		if err := errors.Join(err, s.Manager.SignIn(w, r, tk)); err != nil {
+			t.Error(err)
+		}
+	})
+	other := s.Login("alice", uitest.IPhone, "")
+	me := s.Request("POST", "/sso?ago=8h", nil).Want(200).Cookies()[0]
+	if got := s.revoke(me, s.ID(other)).Want(303).Header.Get("Location"); got != "?confirm=1" {
+		t.Errorf("got Location %q, want ?confirm=1", got)
+	}
+	s.Request("DELETE", mount+"/"+s.ID(other), me).Want(403)
+	s.Request("GET", mount+"/?confirm=1", me).With("Sec-Fetch-Mode", "navigate").Want(302)
+	if got := s.Alive(me, other); got != "11" {
+		t.Fatalf("got %s alive, want 11", got)
+	}
+	me = s.Request("POST", "/sso?ago=9m", me).Want(200).Cookies()[0]
+	s.page(me, "?confirm=1")
+	s.revoke(me, s.ID(other)).Want(303)
+	if got := s.Alive(me, other); got != "10" {
+		t.Errorf("got %s alive, want 10", got)
+	}
+}
+
 // What a link says must not stand on the page, unless the page itself made it.
 func TestMessage(t *testing.T) {
 	s := newSite(t, Config{})

@@ -334,7 +334,7 @@ func (m *memory) current(r *record, t *ticket) bool { return t.Revision == r.Rev
 // own returns t as the store keeps it.
 func (m *memory) own(t *ticket) *ticket {
 	t = t.Clone()
-	for _, v := range []*time.Time{&t.SignedInAt, &t.IssuedAt, &t.ExpiresAt, &t.EndsAt} {
+	for _, v := range []*time.Time{&t.SignedInAt, &t.AuthenticatedAt, &t.IssuedAt, &t.ExpiresAt, &t.EndsAt} {
 		*v = v.Truncate(m.unit)
 	}
 	return t

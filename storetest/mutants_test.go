@@ -67,6 +67,9 @@ var storeMutants = []mutant{
 	{name: "times are kept to the second only", breaks: "Renew/every_field Rotate/every_field Session/one Sessions/every_field Sessions/renewed Store/times", change: func(m *memory) {
 		alter(m, func(kept, t *ticket) { kept.IssuedAt = t.IssuedAt.Truncate(time.Second) })
 	}},
+	{name: "AuthenticatedAt is lost", breaks: "Renew/every_field Rotate/every_field Store/times", change: func(m *memory) {
+		alter(m, func(kept, _ *ticket) { kept.AuthenticatedAt = time.Time{} })
+	}},
 	{name: "times are set", breaks: "Store/sets_no_times", change: func(m *memory) {
 		alter(m, func(kept, t *ticket) {
 			if t.SignedInAt.IsZero() {

@@ -39,15 +39,16 @@ func (c *checker) ticket(subject string) *ticketstore.Ticket {
 			},
 			{AuthenticationType: "mfa"},
 		},
-		Properties:  map[string]string{".redirect": "/", "tenant": "ä\n{0}"},
-		Device:      ticketstore.Device{UserAgent: "Mozilla/5.0 \"<x>\"", Addr: netip.MustParseAddr("192.0.2.1")},
-		SeenFrom:    ticketstore.Device{UserAgent: "curl/8", Addr: netip.MustParseAddr("2001:db8::1")},
-		SignedInAt:  now.Add(-3 * far),
-		IssuedAt:    now.Add(-2 * far),
-		ExpiresAt:   now.Add(far),
-		EndsAt:      now.Add(2 * far),
-		IdleTimeout: 2 * far,
-		Persistent:  true,
+		Properties:      map[string]string{".redirect": "/", "tenant": "ä\n{0}"},
+		Device:          ticketstore.Device{UserAgent: "Mozilla/5.0 \"<x>\"", Addr: netip.MustParseAddr("192.0.2.1")},
+		SeenFrom:        ticketstore.Device{UserAgent: "curl/8", Addr: netip.MustParseAddr("2001:db8::1")},
+		SignedInAt:      now.Add(-3 * far),
+		AuthenticatedAt: now.Add(-4 * far),
+		IssuedAt:        now.Add(-2 * far),
+		ExpiresAt:       now.Add(far),
+		EndsAt:          now.Add(2 * far),
+		IdleTimeout:     2 * far,
+		Persistent:      true,
 	}
 }
 
@@ -61,6 +62,7 @@ func otherwise(t *ticketstore.Ticket) *ticketstore.Ticket {
 	t.Device = ticketstore.Device{UserAgent: "other"}
 	t.SeenFrom = ticketstore.Device{Addr: netip.MustParseAddr("192.0.2.2")}
 	t.SignedInAt = t.SignedInAt.Add(far)
+	t.AuthenticatedAt = t.AuthenticatedAt.Add(far / 2)
 	t.IssuedAt = t.IssuedAt.Add(far)
 	t.ExpiresAt = t.ExpiresAt.Add(-far / 2)
 	t.EndsAt = t.EndsAt.Add(-far / 2)
@@ -102,7 +104,7 @@ func sameFields(got, wanted *ticketstore.Ticket) error {
 func fields(t *ticketstore.Ticket) (string, error) {
 	u := *t
 	u.ID = ""
-	u.SignedInAt, u.IssuedAt, u.ExpiresAt, u.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	u.SignedInAt, u.AuthenticatedAt, u.IssuedAt, u.ExpiresAt, u.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	b, err := json.Marshal(u)
 	return string(b), err
 }
@@ -111,6 +113,7 @@ func fields(t *ticketstore.Ticket) (string, error) {
 func sameTimes(got, wanted *ticketstore.Ticket, unit time.Duration) error {
 	return errors.Join(
 		sameTime("SignedInAt", got.SignedInAt, wanted.SignedInAt, unit),
+		sameTime("AuthenticatedAt", got.AuthenticatedAt, wanted.AuthenticatedAt, unit),
 		sameTime("IssuedAt", got.IssuedAt, wanted.IssuedAt, unit),
 		sameEnd("ExpiresAt", got.ExpiresAt, wanted.ExpiresAt, unit),
 		sameEnd("EndsAt", got.EndsAt, wanted.EndsAt, unit))
@@ -142,7 +145,7 @@ func (c *checker) sameSession(got ticketstore.Session, t *ticketstore.Ticket) er
 		ID: t.ID, Subject: t.Subject, Scheme: t.Scheme, Device: t.Device, SeenFrom: t.SeenFrom, Persistent: t.Persistent,
 		SignedInAt: got.SignedInAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt,
 	}
-	times := &ticketstore.Ticket{SignedInAt: got.SignedInAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt}
+	times := &ticketstore.Ticket{SignedInAt: got.SignedInAt, AuthenticatedAt: t.AuthenticatedAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt}
 	return errors.Join(equal("session", got, wanted), sameTimes(times, t, c.unit))
 }
 

@@ -124,6 +124,7 @@ func (s *service) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	t := in.ticket(s.now(), s.window)
 	t.Scheme = s.scheme
+	t.AuthenticatedAt = s.now().Add(-time.Hour)
 	t.Subject = cmp.Or(r.FormValue("subject"), t.Subject) // for a ticket without a claim of it
 	if err := s.manager.SignIn(w, r, t); err != nil {
 		fail(w, r, err)

@@ -81,7 +81,7 @@ func testSlide(t *testing.T, m meeting) {
 			t.Errorf("renewed by .NET: got items %q, want %q", items, itemsBefore)
 		}
 		if m.signIn == m.golang {
-			for _, key := range []string{"ticketstore.signedInAt", "ticketstore.endsAt", "ticketstore.idleTimeout", "ticketstore.device.userAgent", "ticketstore.device.addr"} {
+			for _, key := range []string{"ticketstore.signedInAt", "ticketstore.authenticatedAt", "ticketstore.endsAt", "ticketstore.idleTimeout", "ticketstore.device.userAgent", "ticketstore.device.addr"} {
 				if _, ok := items[key]; !ok {
 					t.Errorf("renewed by .NET: the item %s is gone from %q", key, items)
 				}
