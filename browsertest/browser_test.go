@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 var updateScreenshots = flag.Bool("update-screenshots", false, "write docs/images")
@@ -33,9 +35,8 @@ const (
 	iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 )
 
-// patience bounds every wait for a browser. Chromium starts slowly on a machine
-// that is busy.
-const patience = 30 * time.Second
+// patience bounds every wait for a browser.
+const patience = redistest.Patience
 
 // A browser is a Chromium of its own, with one tab and a new profile.
 type browser struct {
