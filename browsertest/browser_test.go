@@ -113,8 +113,19 @@ func eval[T any](b *browser, script string) T {
 	return run(b, script, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// lead takes actions that lead to another page and returns its status.
+// lead takes actions that lead to another page and returns its status. If that
+// asks to try again, as Redis had no time on a busy machine, it does.
 func (b *browser) lead(what string, actions ...chromedp.Action[chromedp.Void]) int {
+	b.t.Helper()
+	status := b.load(what, actions...)
+	for begin := time.Now(); status == http.StatusServiceUnavailable && time.Since(begin) < patience; {
+		status = b.load(what+", again", chromedp.Reload()) // sends a form again as well
+	}
+	return status
+}
+
+// load is lead for a page that may be a 503.
+func (b *browser) load(what string, actions ...chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
