@@ -268,10 +268,10 @@ func buildShop(t *testing.T, dotnet, dir string) {
 		{"go", "build", "-o", filepath.Join(dir, "service"), example + "service"},
 		{"go", "build", "-o", filepath.Join(dir, "proxy"), example + "proxy"},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-		cmd.Env, cmd.WaitDelay = shopEnv(), 10*time.Second
+		cmd.Env, cmd.WaitDelay = shopEnv(), patience
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
@@ -363,8 +363,8 @@ func startProgram(t *testing.T, dir, marker string, args ...string) string {
 		return value
 	case <-done:
 		t.Fatalf("%v has ended before it said %q", args, marker)
-	case <-time.After(2 * patience):
-		t.Fatalf("%v has not said %q in %v", args, marker, 2*patience)
+	case <-time.After(patience):
+		t.Fatalf("%v has not said %q in %v", args, marker, patience)
 	}
 	return ""
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 var updateScreenshots = flag.Bool("update-screenshots", false, "write docs/images")
@@ -33,9 +35,8 @@ const (
 	iphone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1"
 )
 
-// patience bounds every wait for a browser. Chromium starts slowly on a machine
-// that is busy.
-const patience = 30 * time.Second
+// patience bounds every wait for a browser.
+const patience = redistest.Patience
 
 // A browser is a Chromium of its own, with one tab and a new profile.
 type browser struct {
@@ -112,8 +113,19 @@ func eval[T any](b *browser, script string) T {
 	return run(b, script, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
 }
 
-// lead takes actions that lead to another page and returns its status.
+// lead takes actions that lead to another page and returns its status. If that
+// asks to try again, as Redis had no time on a busy machine, it does.
 func (b *browser) lead(what string, actions ...chromedp.Action[chromedp.Void]) int {
+	b.t.Helper()
+	status := b.load(what, actions...)
+	for begin := time.Now(); status == http.StatusServiceUnavailable && time.Since(begin) < patience; {
+		status = b.load(what+", again", chromedp.Reload()) // sends a form again as well
+	}
+	return status
+}
+
+// load is lead for a page that may be a 503.
+func (b *browser) load(what string, actions ...chromedp.Action[chromedp.Void]) int {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()

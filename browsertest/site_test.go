@@ -22,6 +22,7 @@ import (
 	"github.com/ticketstore/ticketstore/admin"
 	"github.com/ticketstore/ticketstore/devices"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 const mount = "/account/sessions/"
@@ -67,7 +68,9 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	mini := miniredis.RunT(t)
 	mini.SetTime(now)
-	client := redis.NewClient(&redis.Options{Addr: mini.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
+	opt := redistest.Options(mini.Addr())
+	opt.MaxRetries, opt.DialerRetries = -1, 1
+	client := redis.NewClient(opt)
 	t.Cleanup(func() { client.Close() })
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
 	if err != nil {
@@ -77,7 +80,7 @@ func newSite(t *testing.T) *site {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	m, err := ticketstore.NewManager(s.store, ticketstore.Config{
 		CookieKeys: []ticketstore.CookieKey{{Hash: bytes.Repeat([]byte("h"), 32)}},
-		LoginPath:  "/login",
+		LoginPath:  "/login", StoreTimeout: redistest.Patience,
 		ClientAddr: func(*http.Request) netip.Addr { return netip.MustParseAddr("203.0.113.7") },
 		Logger:     quiet,
 	})
@@ -93,7 +96,7 @@ func newSite(t *testing.T) *site {
 	pages, err := admin.New(s.store, func(r *http.Request) bool {
 		t, ok := ticketstore.FromContext(r.Context())
 		return ok && t.HasRole("admin")
-	}, admin.Config{Locate: locate, Logger: quiet})
+	}, admin.Config{Locate: locate, Logger: quiet, StoreTimeout: redistest.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}

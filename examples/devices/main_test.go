@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -49,7 +51,7 @@ func launch(t *testing.T, args ...string) string {
 			if err != nil {
 				t.Errorf("run: got %v, want nil", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(redistest.Patience):
 			t.Error("run does not end")
 		}
 	})
@@ -76,8 +78,28 @@ type browser struct {
 }
 
 // want sends a request and checks the status of the answer. It returns the
-// header and the body.
+// header and the body. On a busy machine, Redis does not always answer in the
+// time that the program gives it: then it does as that says, and tries again.
 func (b *browser) want(status int, method, path string, form url.Values, header ...string) (http.Header, string) {
+	b.t.Helper()
+	res, body := b.try(method, path, form, header...)
+	for begin := time.Now(); res.StatusCode == 503 && time.Since(begin) < redistest.Patience; {
+		time.Sleep(100 * time.Millisecond)
+		res, body = b.try(method, path, form, header...)
+	}
+	if res.StatusCode != status {
+		b.t.Fatalf("%s %s: got %d, want %d: %s", method, path, res.StatusCode, status, body)
+	}
+	for _, c := range res.Cookies() {
+		b.cookie = c.Name + "=" + c.Value
+		if c.MaxAge < 0 {
+			b.cookie = ""
+		}
+	}
+	return res.Header, body
+}
+
+func (b *browser) try(method, path string, form url.Values, header ...string) (*http.Response, string) {
 	b.t.Helper()
 	req, err := http.NewRequest(method, b.url+path, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -102,16 +124,7 @@ func (b *browser) want(status int, method, path string, form url.Values, header 
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if res.StatusCode != status {
-		b.t.Fatalf("%s %s: got %d, want %d: %s", method, path, res.StatusCode, status, body)
-	}
-	for _, c := range res.Cookies() {
-		b.cookie = c.Name + "=" + c.Value
-		if c.MaxAge < 0 {
-			b.cookie = ""
-		}
-	}
-	return res.Header, string(body)
+	return res, string(body)
 }
 
 func (b *browser) signIn(user string) {
@@ -199,7 +212,10 @@ func TestAdmin(t *testing.T) {
 func TestDemo(t *testing.T) {
 	b := &browser{t: t, url: start(t, "-demo"), agent: "curl/8.9.1"}
 	b.signIn("alice")
-	body := b.wantPage("/account/sessions/", "Safari on iPhone", "Edge on Windows", "about 40 minutes ago")
+	body := b.wantPage("/account/sessions/", "Safari on iPhone", "Edge on Windows")
+	if !regexp.MustCompile(`about 4\d minutes ago`).MatchString(body) { // 40, and what this takes
+		t.Errorf("nothing was last used 40 minutes ago: %s", body)
+	}
 	if got := strings.Count(body, "<li"); got != 3 {
 		t.Errorf("alice has %d sessions, want 3", got)
 	}
