@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // hosts serves every name below localhost, and says what came. To Chromium
@@ -93,6 +95,25 @@ func TestProviderPostsBackInChromium(t *testing.T) {
 		}
 		if got := strings.ReplaceAll(h.wait(t, "app.shop.localhost/auth/finish").cookies, "__Host-", ""); got != tt.finish {
 			t.Errorf("%s, %s: got cookies %q, want %q", tt.sameSite, tt.next, got, tt.finish)
+		}
+	}
+}
+
+// docs/recipes.md, "A WebSocket": a page of a sibling host opens one with the
+// user's cookie, and only Origin tells.
+func TestWebSocketInChromium(t *testing.T) {
+	h := newHosts(t, func(h *hosts, where string, w http.ResponseWriter) {
+		if where == "app.shop.localhost/" {
+			w.Header().Add("Set-Cookie", "__Host-session=S; Path=/; Secure; HttpOnly; SameSite=Strict")
+		}
+	})
+	b := newBrowser(t, h.url("app.shop.localhost"), linux)
+	b.open("/")
+	for host, cookies := range map[string]string{"old.shop.localhost": "__Host-session=S", "idp.localhost": ""} {
+		b.call("open "+host, chromedp.Navigate(h.url(host)))
+		eval[bool](b, `new Promise(done => new WebSocket("`+strings.Replace(h.url("app.shop.localhost"), "http", "ws", 1)+`/socket").onerror = () => done(true))`)
+		if got, want := h.wait(t, "app.shop.localhost/socket"), (arrival{"app.shop.localhost/socket", cookies, h.url(host)}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 }
