@@ -206,8 +206,8 @@ func TestProviderPostsBack(t *testing.T) {
 
 			again := &browser{t, b.site, kept}
 			delete(kept, "__Host-session")
-			if again.send("same-origin", "GET", "/auth/finish", nil); again.cookies["__Host-session"] != nil {
-				t.Error("finish signs in twice")
+			if status, _ := again.send("same-origin", "GET", "/auth/finish", nil); status != http.StatusSeeOther || again.cookies["__Host-session"] != nil {
+				t.Errorf("finish a second time: got %d and %d cookies, want 303 and nobody signed in", status, len(again.cookies))
 			}
 		}
 
@@ -232,7 +232,7 @@ func TestProviderPostsBackForged(t *testing.T) {
 		}
 	}
 	if status, _ := b.send("cross-site", "GET", "/auth/finish", nil); status != http.StatusSeeOther || b.cookies["__Host-session"] == nil {
-		t.Errorf("finish: got %d, %v", status, b.cookies)
+		t.Errorf("finish: got %d and %d cookies, want 303 and a session", status, len(b.cookies))
 	}
 }
 
