@@ -117,3 +117,26 @@ func TestWebSocketInChromium(t *testing.T) {
 		}
 	}
 }
+
+// docs/recipes.md, "A single-page application on another origin": of one site,
+// its pages get and send the cookie of the API's host; of another site, they do
+// not.
+func TestAppInChromium(t *testing.T) {
+	for app, want := range map[string]string{"app.shop.localhost": "__Host-session=S", "app.localhost": ""} {
+		h := newHosts(t, func(h *hosts, where string, w http.ResponseWriter) {
+			if where == "api.shop.localhost/login" {
+				w.Header().Set("Set-Cookie", "__Host-session=S; Path=/; Secure; HttpOnly; SameSite=Lax")
+			}
+			w.Header().Set("Access-Control-Allow-Origin", h.url(app))
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+		})
+		b := newBrowser(t, h.url(app), linux)
+		b.open("/")
+		for _, path := range []string{"/login", "/me"} {
+			eval[bool](b, `fetch("`+h.url("api.shop.localhost")+path+`", {method: "POST", credentials: "include"}).then(() => true)`)
+		}
+		if got := h.wait(t, "api.shop.localhost/me"); got.cookies != want || got.origin != h.url(app) {
+			t.Errorf("from %s: got %+v, want cookies %q", app, got, want)
+		}
+	}
+}
