@@ -138,18 +138,21 @@ func nameless(next http.Handler) http.Handler {
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
-// Go code in the documents is code of a test, so that it compiles.
+// Go code in the documents is code of a test, so that it compiles. How far it
+// is indented there does not matter.
 func TestSnippets(t *testing.T) {
-	code := read(t, "*_test.go", "../frameworks/*/*_test.go")
-	for _, name := range glob(t, "*.md") {
+	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go"), "")
+	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
 		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
 			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(code, block) {
+			if !strings.Contains(code, indent.ReplaceAllString(block, "")) {
 				t.Errorf("%s: no test has this code: %s", name, block)
 			}
 		}
 	}
 }
+
+var indent = regexp.MustCompile(`(?m)^\t+`)
 
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
