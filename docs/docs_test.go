@@ -140,23 +140,26 @@ func nameless(next http.Handler) http.Handler {
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
-// Go code in the documents is code of a test, so that it compiles.
+// Go code in the documents is code of a test, so that it compiles. How far it
+// is indented there does not matter.
 func TestSnippets(t *testing.T) {
-	code := read(t, "*_test.go", "../frameworks/*/*_test.go")
-	for _, name := range glob(t, "*.md") {
+	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go"), "")
+	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
 		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
 			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(code, block) {
+			if !strings.Contains(code, indent.ReplaceAllString(block, "")) {
 				t.Errorf("%s: no test has this code: %s", name, block)
 			}
 		}
 	}
 }
 
+var indent = regexp.MustCompile(`(?m)^\t+`)
+
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../*_test.go", "../storetest/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../*_test.go", "../storetest/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)

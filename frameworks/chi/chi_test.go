@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/frameworks/internal/fwtest"
 )
 
@@ -44,6 +45,20 @@ func TestChi(t *testing.T) {
 		r.With(s.Manager.Require).Get("/hijack", h.hijack)
 		return fwtest.ServeHTTP(t, r)
 	}})
+}
+
+// The code in README.md.
+func TestREADME(t *testing.T) {
+	m, _, _ := fwtest.NewManager(t, ticketstore.Config{})
+	home, me := http.NotFound, http.NotFound
+	r := chi.NewRouter()
+	r.Use(m.Wrap)
+	r.Get("/", home)
+	r.Group(func(r chi.Router) {
+		r.Use(m.Require)
+		r.Get("/me", me)
+	})
+	fwtest.CheckStatuses(t, r, map[string]int{"GET /": http.StatusNotFound, "GET /me": http.StatusUnauthorized})
 }
 
 type handlers struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/frameworks/internal/fwtest"
 )
 
@@ -51,4 +52,23 @@ func Test(t *testing.T) {
 		})
 		return fwtest.ServeHTTP(t, e)
 	}})
+}
+
+// The code in README.md.
+func TestREADME(t *testing.T) {
+	m, _, _ := fwtest.NewManager(t, ticketstore.Config{})
+	e := echo.New()
+	e.Use(echo.WrapMiddleware(m.Wrap))
+	guarded := e.Group("", echo.WrapMiddleware(m.Require))
+	guarded.GET("/me", func(c *echo.Context) error {
+		t, _ := ticketstore.FromContext(c.Request().Context())
+		return c.String(http.StatusOK, "Hello, "+t.Subject)
+	})
+	e.POST("/signout", func(c *echo.Context) error {
+		if err := m.SignOut(c.Response(), c.Request()); err != nil {
+			return echo.ErrServiceUnavailable
+		}
+		return c.Redirect(http.StatusSeeOther, "/")
+	})
+	fwtest.CheckStatuses(t, e, map[string]int{"GET /me": http.StatusUnauthorized, "POST /signout": http.StatusSeeOther})
 }

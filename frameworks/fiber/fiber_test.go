@@ -298,3 +298,41 @@ func TestBadURI(t *testing.T) {
 		t.Errorf("got %d, handler ran: %t, want 400, false", res.StatusCode, reached)
 	}
 }
+
+// The code in README.md.
+func TestREADME(t *testing.T) {
+	m, _, _ := fwtest.NewManager(t, ticketstore.Config{})
+	checkPassword := func(user, password string) (string, bool) { return user, password == "right" }
+	app := fiber.New()
+	app.Use(ticketfiber.Middleware(m.Wrap))
+	guarded := app.Group("/account", ticketfiber.Middleware(m.Require))
+	guarded.Get("/me", func(c fiber.Ctx) error {
+		t, _ := ticketstore.FromContext(c.Context()) // not FromContext(c)
+		return c.SendString("Hello, " + t.Subject)
+	})
+	app.Post("/signin", func(c fiber.Ctx) error {
+		user, ok := checkPassword(c.FormValue("user"), c.FormValue("password"))
+		if !ok {
+			return fiber.ErrUnauthorized
+		}
+		back := "/"
+		err := ticketfiber.Do(c, func(w http.ResponseWriter, r *http.Request) error {
+			back = m.ReturnURL(r)
+			return m.SignIn(w, r, ticketstore.NewTicket(user))
+		})
+		if err != nil {
+			return fiber.ErrServiceUnavailable
+		}
+		return c.Redirect().Status(fiber.StatusSeeOther).To(back)
+	})
+	app.Post("/signout", func(c fiber.Ctx) error {
+		if err := ticketfiber.Do(c, m.SignOut); err != nil {
+			return fiber.ErrServiceUnavailable
+		}
+		return c.Redirect().Status(fiber.StatusSeeOther).To("/")
+	})
+	fwtest.CheckStatuses(t, adaptor.FiberApp(app), map[string]int{
+		"GET /account/me": http.StatusUnauthorized, "POST /signout": http.StatusSeeOther, "POST /signin": http.StatusUnauthorized,
+		"POST /signin?user=alice&password=right&ReturnUrl=/account/me": http.StatusSeeOther,
+	})
+}

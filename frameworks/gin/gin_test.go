@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -54,7 +55,7 @@ func Test(t *testing.T) {
 	}})
 }
 
-// naive is what one would write at first. Do not use it.
+// WRONG: the handler runs for everybody.
 func naive(mw func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		mw(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -91,6 +92,31 @@ func TestPanic(t *testing.T) {
 	if status, reached := serve(recovery, ticketgin.Middleware(boom)); status != http.StatusInternalServerError || reached {
 		t.Errorf("got %d, handler ran: %t, want 500, false", status, reached)
 	}
+}
+
+// The code in README.md.
+func TestREADME(t *testing.T) {
+	m, _, _ := fwtest.NewManager(t, ticketstore.Config{})
+	router := gin.New()
+	changePassword := func(*gin.Context) { t.Error("somebody who is not signed in changes a password") }
+	router.Use(ticketgin.Middleware(m.Wrap))
+	guarded := router.Group("/", ticketgin.Middleware(m.Require))
+	guarded.GET("/me", func(c *gin.Context) {
+		t, _ := ticketstore.FromContext(c.Request.Context()) // not FromContext(c)
+		c.String(http.StatusOK, "Hello, %s", t.Subject)
+	})
+	router.POST("/signout", func(c *gin.Context) {
+		if err := m.SignOut(c.Writer, c.Request); err != nil {
+			c.String(http.StatusServiceUnavailable, "Please try again.")
+			return
+		}
+		c.Redirect(http.StatusSeeOther, "/")
+	})
+	recent := func(next http.Handler) http.Handler { return m.RequireRecent(10*time.Minute, next) }
+	guarded.POST("/password", ticketgin.Middleware(recent), changePassword)
+	fwtest.CheckStatuses(t, router, map[string]int{
+		"GET /me": http.StatusUnauthorized, "POST /signout": http.StatusSeeOther, "POST /password": http.StatusUnauthorized,
+	})
 }
 
 func serve(chain ...gin.HandlerFunc) (status int, reached bool) {

@@ -340,6 +340,19 @@ func ours(res *http.Response) (cookies []*http.Cookie) {
 	return cookies
 }
 
+// CheckStatuses sends the requests, "GET /path", to h.
+func CheckStatuses(t *testing.T, h http.Handler, want map[string]int) {
+	t.Helper()
+	for request, status := range want {
+		method, path, _ := strings.Cut(request, " ")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		if w.Code != status {
+			t.Errorf("%s: got %d %q, want %d", request, w.Code, w.Body, status)
+		}
+	}
+}
+
 func checkStatus(t *testing.T, res *http.Response, body string, want int) {
 	t.Helper()
 	if res.StatusCode != want {
