@@ -114,8 +114,9 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 // times. So change may run again, even after it took effect: it does no I/O
 // and depends on nothing but its argument. It must not change ID, Subject,
 // Persistent, a device or a time, but that it may make EndsAt earlier or
-// IdleTimeout shorter; else the error is ErrInvalidTicket. An error of change
-// is returned as it is, and nothing is written.
+// IdleTimeout shorter; else the error is ErrInvalidTicket. Its argument has
+// Properties that it can write to. An error of change is returned as it is, and
+// nothing is written; nor is anything if it panics.
 //
 // It returns ErrNotFound if r has no live session, as after SignIn on the same
 // request, and ErrConflict if the key has been rotated away or others kept
@@ -192,8 +193,14 @@ func (m *Manager) update(r *http.Request, key Key, change, write func(*Ticket) e
 		}
 		next := t.Clone()
 		if change != nil {
+			if next.Properties == nil {
+				next.Properties = map[string]string{} // for change to write to
+			}
 			if err := change(next); err != nil {
 				return nil, err
+			}
+			if len(next.Properties) == 0 {
+				next.Properties = nil
 			}
 		}
 		if err := checkChange(t, next); err != nil {

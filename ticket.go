@@ -47,7 +47,8 @@ type Ticket struct {
 	// Identities are the user's claims, by identity.
 	Identities []Identity `json:"identities,omitempty"`
 
-	// Properties are application data that travel with the ticket.
+	// Properties are application data that travel with the ticket; nil if there
+	// are none.
 	Properties map[string]string `json:"properties,omitempty"`
 
 	// Device is where the user signed in.
