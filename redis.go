@@ -335,10 +335,11 @@ func (s *RedisStore) tag(partition byte) string { return fmt.Sprintf("%s{%02x}",
 
 func (s *RedisStore) recordKey(partition byte, id string) string { return s.tag(partition) + id }
 
-// indexKeys returns the index of subject and the two censuses of its partition.
+func (s *RedisStore) censusKey(partition byte) string { return s.tag(partition) + "sessions" }
+
+// indexKeys returns the index of subject and the census of its partition.
 func (s *RedisStore) indexKeys(partition byte, subject string) []string {
-	tag := s.tag(partition)
-	return []string{tag + "subject:" + subject, tag + "sessions", tag + "subjects"}
+	return []string{s.tag(partition) + "subject:" + subject, s.censusKey(partition)}
 }
 
 // withRecords returns keys with the keys of the records of ids behind them.
