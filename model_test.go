@@ -314,12 +314,12 @@ func (m *model) check(trimmed bool) {
 	now := m.b.now()
 	ctx := m.b.ctx(m.t)
 	want := map[string]any{} // key to record or sorted set
-	set := func(key, member string, expiry time.Time) {
+	set := func(key, member string, score int64) {
 		if want[key] == nil {
 			want[key] = map[string]int64{}
 		}
 		z := want[key].(map[string]int64)
-		z[member] = max(z[member], expiry.UnixMilli())
+		z[member] = score
 	}
 	var counts Counts
 	var subjects []string
@@ -335,12 +335,18 @@ func (m *model) check(trimmed bool) {
 		}
 		p := partition(u.subject)
 		keys := s.indexKeys(p, u.subject)
+		var last *modelSession
 		for _, l := range u.live {
 			counts.Sessions++
 			want[s.recordKey(p, l.ticket.ID)] = l
-			set(keys[0], l.ticket.ID, l.ticket.ExpiresAt)
-			set(keys[1], l.ticket.ID, l.ticket.ExpiresAt)
-			set(keys[2], u.subject, l.ticket.ExpiresAt)
+			set(keys[0], l.ticket.ID, l.ticket.ExpiresAt.UnixMilli())
+			set(keys[1], l.ticket.ID+u.subject, l.ticket.ExpiresAt.UnixMilli())
+			if last == nil || cmp.Or(l.ticket.ExpiresAt.Compare(last.ticket.ExpiresAt), strings.Compare(l.ticket.ID, last.ticket.ID)) > 0 {
+				last = l
+			}
+		}
+		if last != nil {
+			set(keys[1], last.ticket.ID+u.subject, lastToExpire+last.ticket.ExpiresAt.UnixMilli())
 		}
 	}
 	for _, s := range m.stores[0] {
@@ -405,10 +411,10 @@ func (m *model) checkKeys(ctx context.Context, now time.Time, want map[string]an
 				m.errorf("%s: got envelope %+v, %v, want that of %+v", key, e, err, want.ticket)
 			}
 		case map[string]int64:
-			expiry = time.UnixMilli(slices.Max(slices.Collect(maps.Values(want))))
+			expiry = time.UnixMilli(slices.Max(slices.Collect(maps.Values(want))) % lastToExpire)
 			got := map[string]int64{}
 			for _, z := range sets[key].Val() {
-				if score := int64(z.Score); trimmed || score > now.UnixMilli() {
+				if score := int64(z.Score); trimmed || score%lastToExpire > now.UnixMilli() {
 					got[z.Member.(string)] = score
 				}
 			}

@@ -392,10 +392,11 @@ func (s *RedisStore) recordKeyOf(k redisKey) string {
 	return string(b)
 }
 
-// indexKeys returns the index of subject and the two censuses of its partition.
+func (s *RedisStore) censusKey(partition byte) string { return s.tags[partition] + "sessions" }
+
+// indexKeys returns the index of subject and the census of its partition.
 func (s *RedisStore) indexKeys(partition byte, subject string) []string {
-	tag := s.tags[partition]
-	return []string{tag + "subject:" + subject, tag + "sessions", tag + "subjects"}
+	return []string{s.tags[partition] + "subject:" + subject, s.censusKey(partition)}
 }
 
 // withRecords returns keys with the keys of the records of ids behind them.

@@ -11,9 +11,9 @@ import (
 // exist. SET is first, as Redis lets a script that has written go on when
 // memory is full.
 const checkCommands = `
-  {'SET', k, '', 'XX'}, {'GET', k}, {'MGET', k}, {'EXISTS', k}, {'DEL', k}, {'PEXPIREAT', k, 1}, {'TIME'},
-  {'ZADD', k, 'XX', 0, ''}, {'ZREM', k, ''}, {'ZREMRANGEBYSCORE', k, 0, 0}, {'ZSCORE', k, ''}, {'ZCOUNT', k, 0, 0},
-  {'ZRANGE', k, 0, 0}, {'ZREVRANGE', k, 0, 0}, {'ZRANGEBYSCORE', k, 0, 0}, {'ZSCAN', k, 0},
+  {'SET', k, '', 'XX'}, {'GET', k}, {'GETRANGE', k, 0, 0}, {'MGET', k}, {'EXISTS', k}, {'DEL', k}, {'PEXPIREAT', k, 1}, {'TIME'},
+  {'ZADD', k, 'XX', 0, ''}, {'ZREM', k, ''}, {'ZSCORE', k, ''}, {'ZCARD', k}, {'ZCOUNT', k, 0, 0},
+  {'ZRANGE', k, 0, 0}, {'ZREVRANGE', k, 0, 0}, {'ZRANGEBYSCORE', k, 0, 0},
 `
 
 // Check reports how fit Redis is for the store, in words that an operator can

@@ -313,6 +313,9 @@ func TestCheckCoversCommands(t *testing.T) {
 	for _, err := range s.Subjects(ctx) {
 		err11 = errors.Join(err11, err)
 	}
+	if _, _, err := s.SessionPage(ctx, "", 1); err != nil {
+		t.Error(err)
+	}
 	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11); err != nil {
 		t.Error(err)
 	}

@@ -13,13 +13,16 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ticketstore/ticketstore/internal/census"
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
 const (
 	partitions  = 256
 	revokeBatch = 1000 // records in one script
+
+	// lastToExpire is added to the expiry, in the census, of the session of
+	// each subject that expires last.
+	lastToExpire = 100_000_000_000_000
 )
 
 // Sessions implements [SessionIndex]. It takes two round trips, and a third to
@@ -179,40 +182,53 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 // otherwise each of the 256 partitions is exact at some instant of the call.
 // A record deleted by hand counts until it is listed or would have expired.
 func (s *RedisStore) Count(ctx context.Context) (Counts, error) {
-	from := after(clock.Now(ctx))
-	pipe := s.client.Pipeline()
-	var sessions, subjects [partitions]*redis.IntCmd
-	for p := range partitions {
-		keys := s.indexKeys(byte(p), "")
-		sessions[p] = pipe.ZCount(ctx, keys[1], from, "+inf")
-		subjects[p] = pipe.ZCount(ctx, keys[2], from, "+inf")
+	now := clock.Now(ctx).UnixMilli()
+	keys := make([]string, partitions)
+	for p := range keys {
+		keys[p] = s.censusKey(byte(p))
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	cmds, err := runEach(ctx, s.client, countScript, keys, func(int) []any { return []any{now, lastToExpire + now} })
+	if err != nil {
 		return Counts{}, fmt.Errorf("ticketstore: count: %w", err)
 	}
 	var c Counts
-	for p := range partitions {
-		c.Sessions += sessions[p].Val()
-		c.Subjects += subjects[p].Val()
+	for _, cmd := range cmds {
+		n, err := cmd.Int64Slice()
+		if err != nil || len(n) != 2 {
+			return Counts{}, fmt.Errorf("ticketstore: count: unexpected reply %v", cmd.Val())
+		}
+		c.Sessions += n[0]
+		c.Subjects += n[1]
 	}
 	return c, nil
 }
 
 // Subjects returns the subjects that are signed in, each once, in no
-// particular order. One that is signed in throughout is not missed. After an
-// error it ends. It is the operator's: it reads a page at a time, but all of
-// them.
+// particular order. One with a session that lives throughout is not missed,
+// unless that session's expiry is made earlier meanwhile. After an error it
+// ends. It is the operator's: it reads a page at a time, but all of them.
 func (s *RedisStore) Subjects(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for p := range partitions {
-			for subject, err := range census.Subjects(ctx, s.client, s.indexKeys(byte(p), "")[2]) {
-				if err != nil {
-					err = fmt.Errorf("ticketstore: subjects: %w", err)
+		seen := map[string]bool{} // of one partition
+		for at := (position{}); at.partition < partitions; {
+			found, end, err := s.censusPage(ctx, at, 1, maxSessionPage)
+			if err != nil {
+				yield("", fmt.Errorf("ticketstore: subjects: %w", err))
+				return
+			}
+			for _, f := range found {
+				if seen[f.subject] {
+					continue
 				}
-				if !yield(subject, err) || err != nil {
+				seen[f.subject] = true
+				if !yield(f.subject, nil) {
 					return
 				}
 			}
+			if end.partition > at.partition {
+				clear(seen)
+			}
+			at = end
 		}
 	}
 }

@@ -3,6 +3,7 @@ package ticketstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +23,7 @@ const maxSessionPage = 1000
 // It is the operator's. A session that is renewed meanwhile may come again; one
 // that lives throughout is not missed, unless its expiry is made earlier
 // meanwhile. A page may be short where records have been deleted by hand, and
-// the last one empty. Of a session that cannot be read at all, the Subject is
-// empty. It returns ErrNotFound for a cursor that it has not made.
+// the last one empty. It returns ErrNotFound for a cursor that it has not made.
 func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) (sessions []Session, next string, err error) {
 	at, err := parseCursor(cursor)
 	if err != nil {
@@ -57,6 +57,7 @@ type position struct {
 	partition int
 	expiry    int64 // Unix ms
 	id        string
+	subject   string // not in a cursor
 }
 
 func (p position) String() string { return fmt.Sprintf("%02x.%d.%s", p.partition, p.expiry, p.id) }
@@ -69,7 +70,7 @@ func parseCursor(cursor string) (position, error) {
 	if len(f) == 3 {
 		partition, err1 := strconv.ParseUint(f[0], 16, 8)
 		expiry, err2 := strconv.ParseInt(f[1], 10, 64)
-		if p := (position{int(partition), expiry, f[2]}); err1 == nil && err2 == nil && p.String() == cursor && (p.id == "" || isSessionID(p.id)) {
+		if p := (position{partition: int(partition), expiry: expiry, id: f[2]}); err1 == nil && err2 == nil && p.String() == cursor && (p.id == "" || isSessionID(p.id)) {
 			return p, nil
 		}
 	}
@@ -80,42 +81,49 @@ func parseCursor(cursor string) (position, error) {
 // width partitions, and where the next page begins.
 func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit int) (found []position, end position, err error) {
 	now := clock.Now(ctx).UnixMilli()
-	for skip := int64(0); ; skip += int64(limit) + 1 {
-		pipe := s.client.Pipeline()
-		var cmds []*redis.ZSliceCmd
-		for p := at.partition; p < min(at.partition+width, partitions); p++ {
-			by := &redis.ZRangeBy{Min: "(" + strconv.FormatInt(now, 10), Max: "+inf", Count: int64(limit) + 1}
-			if p == at.partition && at.id != "" && at.expiry > now {
-				by.Min, by.Offset = strconv.FormatInt(at.expiry, 10), skip
-			}
-			cmds = append(cmds, pipe.ZRangeByScoreWithScores(ctx, s.indexKeys(byte(p), "")[1], by))
+	var keys []string
+	for p := at.partition; p < min(at.partition+width, partitions); p++ {
+		keys = append(keys, s.censusKey(byte(p)))
+	}
+	cmds, err := runEach(ctx, s.client, pageScript, keys, func(i int) []any {
+		if i > 0 {
+			return []any{now, 0, "", limit + 1}
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
+		return []any{now, at.expiry, at.id, limit + 1}
+	})
+	if err != nil {
+		return nil, position{}, err
+	}
+	for i, cmd := range cmds {
+		page, err := cmd.StringSlice()
+		if err != nil {
 			return nil, position{}, err
 		}
-		for i, cmd := range cmds {
-			p := at.partition + i
-			for _, z := range cmd.Val() {
-				pos := position{p, int64(z.Score), z.Member.(string)}
-				if p == at.partition && pos.expiry == at.expiry && pos.id <= at.id {
-					continue // of an earlier page
-				}
-				if len(found) == limit {
-					return found, found[limit-1], nil
-				}
-				found = append(found, pos)
+		for entry := range slices.Chunk(page, 2) {
+			if len(found) == limit {
+				return found, found[limit-1], nil
 			}
-			if i == 0 && len(cmd.Val()) > limit { // and some of an earlier page
-				if len(found) > 0 {
-					return found, found[len(found)-1], nil
-				}
-				break // more than a page has this expiry: look behind it
+			pos, err := parseEntry(at.partition+i, entry)
+			if err != nil {
+				return nil, position{}, err
 			}
-			if i == len(cmds)-1 {
-				return found, position{partition: p + 1}, nil
-			}
+			found = append(found, pos)
 		}
 	}
+	return found, position{partition: at.partition + len(keys)}, nil
+}
+
+const idBytes = 36 // in a UUID's text
+
+// parseEntry returns what the census of a partition says of a session: its ID
+// and subject, in one, and its expiry.
+func parseEntry(partition int, entry []string) (position, error) {
+	if len(entry) == 2 && len(entry[0]) > idBytes {
+		if expiry, err := strconv.ParseInt(entry[1], 10, 64); err == nil {
+			return position{partition, expiry, entry[0][:idBytes], entry[0][idBytes:]}, nil
+		}
+	}
+	return position{}, fmt.Errorf("unexpected entry %q of the census", entry)
 }
 
 // readPage reads the records of sessions that were found in the census.
@@ -145,8 +153,7 @@ func (s *RedisStore) readPage(ctx context.Context, found []position) ([]Session,
 			if !ok {
 				continue
 			}
-			e, _ := parseEnvelope([]byte(data)) // the subject is empty if it is none
-			sess := s.session(e.subject, pos.id, []byte(data), time.UnixMilli(pos.expiry))
+			sess := s.session(pos.subject, pos.id, []byte(data), time.UnixMilli(pos.expiry))
 			if now.Before(sess.ExpiresAt) {
 				sessions = append(sessions, sess)
 			}

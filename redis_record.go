@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,7 +81,10 @@ func partition(subject string) byte { return sha256.Sum256([]byte(subject))[0] }
 // An envelope is the first line of a record; the serialized ticket follows.
 // It is what the scripts know of a record:
 //
-//	1 <revision> <verifier> <previous verifier or -> <previous valid until, Unix ms, or 0> <subject>
+//	2 <state> <revision> <verifier> <previous verifier or -> <previous valid until, Unix ms, or 0> <subject>
+//
+// The state is u: the key is in use, and the previous one only reads. Any
+// other is an envelope of a later release, which this one cannot heed.
 type envelope struct {
 	revision string // 16 hexadecimal digits
 	verifier string // base64url(SHA-256(secret))
@@ -90,6 +94,8 @@ type envelope struct {
 	ticket   []byte // serialized
 }
 
+const envelopeStart = "2 u "
+
 func newRevision() string {
 	var b [8]byte
 	rand.Read(b[:])
@@ -97,19 +103,23 @@ func newRevision() string {
 }
 
 func (e envelope) String() string {
-	return fmt.Sprintf("1 %s %s %s %d %s\n", e.revision, e.verifier, e.previous, e.until, e.subject)
+	return fmt.Sprintf(envelopeStart+"%s %s %s %d %s\n", e.revision, e.verifier, e.previous, e.until, e.subject)
 }
 
 var errBadEnvelope = errors.New("unknown envelope")
 
 func parseEnvelope(record []byte) (envelope, error) {
-	head, rest, ok := bytes.Cut(record, []byte("\n"))
-	f := bytes.SplitN(head, []byte(" "), 6)
-	if !ok || len(f) != 6 || string(f[0]) != "1" {
+	line, ticket, ok := bytes.Cut(record, []byte("\n"))
+	if !ok || !bytes.HasPrefix(line, []byte(envelopeStart)) {
 		return envelope{}, errBadEnvelope
 	}
-	until, err := strconv.ParseUint(string(f[4]), 10, 63)
-	e := envelope{string(f[1]), string(f[2]), string(f[3]), int64(until), string(f[5]), rest}
+	e, rest := envelope{ticket: ticket}, string(line[len(envelopeStart):])
+	e.revision, rest, _ = strings.Cut(rest, " ")
+	e.verifier, rest, _ = strings.Cut(rest, " ")
+	e.previous, rest, _ = strings.Cut(rest, " ")
+	until, subject, _ := strings.Cut(rest, " ")
+	till, err := strconv.ParseUint(until, 10, 63)
+	e.until, e.subject = int64(till), subject
 	if err != nil || len(e.revision) != 16 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
 		return envelope{}, errBadEnvelope
 	}

@@ -131,10 +131,12 @@ func TestParseEnvelope(t *testing.T) {
 	}
 	v := strings.Repeat("v", 43)
 	for _, bad := range []string{
-		"", "\n", "1", "2 0123456789abcdef " + v + " - 0 alice\n", "1 0123456789abcdef " + v + " - 0 alice",
-		"1 0123456789abcde " + v + " - 0 alice\n", "1 0123456789abcdef v - 0 alice\n", "1 0123456789abcdef " + v + " - -1 alice\n",
-		"1 0123456789abcdef " + v + " - x alice\n", "1 0123456789abcdef " + v + " - 0 \n", "1 0123456789abcdef " + v + " - 0 \xff\n",
-		"1 0123456789abcdef " + v + " - 99999999999999999999 alice\n", "1  " + v + " - 0 alice\n", `{"v":1}`,
+		"", "\n", "2 u", "2 u \n", "1 0123456789abcdef " + v + " - 0 alice\n", "2 0123456789abcdef " + v + " - 0 alice\n",
+		"2 n 0123456789abcdef " + v + " - 0 alice\n", "3 u 0123456789abcdef " + v + " - 0 alice\n", "2 u 0123456789abcdef " + v + " - 0 alice",
+		"2 u 0123456789abcde " + v + " - 0 alice\n", "2 u 0123456789abcdef v - 0 alice\n", "2 u 0123456789abcdef " + v + " - -1 alice\n",
+		"2 u 0123456789abcdef " + v + " - x alice\n", "2 u 0123456789abcdef " + v + " - 0 \n", "2 u 0123456789abcdef " + v + " - 0 \xff\n",
+		"2 u 0123456789abcdef " + v + " - 99999999999999999999 alice\n", "2 u  " + v + " - 0 alice\n", "2 u 0123456789abcdef " + v + " - alice\n",
+		`{"v":1}`,
 	} {
 		if _, err := parseEnvelope([]byte(bad)); err == nil {
 			t.Errorf("%q: got no error", bad)

@@ -5,12 +5,11 @@ import (
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/ticketstore/ticketstore/internal/census"
 )
 
-// The scripts are the only writers. Each is atomic and declares every key that
-// it touches, all in one slot of a Redis Cluster.
+// The scripts are the only writers, but for what Remove does to a record that
+// it cannot read. Each is atomic and declares every key that it touches, all in
+// one slot of a Redis Cluster.
 var (
 	//go:embed scripts/common.lua
 	commonLua string
@@ -24,15 +23,46 @@ var (
 	revokeLua string
 	//go:embed scripts/prune.lua
 	pruneLua string
+	//go:embed scripts/count.lua
+	countLua string
+	//go:embed scripts/page.lua
+	pageLua string
 
-	storeSource = census.Lua + commonLua + storeLua
+	storeSource = commonLua + storeLua
 
 	storeScript  = redis.NewScript(storeSource)
-	renewScript  = redis.NewScript(census.Lua + commonLua + renewLua)
-	removeScript = redis.NewScript(census.Lua + commonLua + removeLua)
-	revokeScript = redis.NewScript(census.Lua + commonLua + revokeLua)
-	pruneScript  = redis.NewScript(census.Lua + commonLua + pruneLua)
+	renewScript  = redis.NewScript(commonLua + renewLua)
+	removeScript = redis.NewScript(commonLua + removeLua)
+	revokeScript = redis.NewScript(commonLua + revokeLua)
+	pruneScript  = redis.NewScript(commonLua + pruneLua)
+
+	// These only read.
+	countScript = redis.NewScript(countLua)
+	pageScript  = redis.NewScript(pageLua)
 )
+
+// runEach runs a script that only reads on each of keys, in one pipeline; with
+// args that depend on which key it is.
+func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Script, keys []string, args func(i int) []any) ([]*redis.Cmd, error) {
+	cmds := make([]*redis.Cmd, len(keys))
+	for _, run := range []func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd{script.EvalSha, script.Eval} {
+		pipe := client.Pipeline()
+		for i, key := range keys {
+			if cmds[i] == nil || redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
+				cmds[i] = run(ctx, pipe, []string{key}, args(i)...)
+			}
+		}
+		if pipe.Len() > 0 {
+			_, _ = pipe.Exec(ctx) // the error is that of a command, too
+		}
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return cmds, nil
+}
 
 // runOnce runs a script that go-redis must not repeat when the reply is lost.
 func runOnce(ctx context.Context, client redis.UniversalClient, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {

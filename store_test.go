@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"reflect"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
@@ -77,7 +79,7 @@ func TestRedisLayout(t *testing.T) {
 		tk := newTicket(b, "alice")
 		key := mustStore(t, b, s, tk)
 		tag := b.prefix + "{2b}"
-		want := []string{tag + tk.ID, tag + "sessions", tag + "subject:alice", tag + "subjects"}
+		want := []string{tag + tk.ID, tag + "sessions", tag + "subject:alice"}
 		if got := b.keys(t); !sameSet(got, want) {
 			t.Fatalf("got keys %q, want %q", got, want)
 		}
@@ -87,7 +89,7 @@ func TestRedisLayout(t *testing.T) {
 		}
 		head, payload, _ := strings.Cut(record, "\n")
 		k, _ := parseRedisKey(key)
-		if want := "1 " + tk.Revision + " " + k.verifier() + " - 0 alice"; head != want {
+		if want := "2 u " + tk.Revision + " " + k.verifier() + " - 0 alice"; head != want {
 			t.Errorf("got envelope %q, want %q", head, want)
 		}
 		if want := `{"v":1,"subject":"alice","identities":[{"claims":[{"type":"role","value":"user"}]}],"signedInAt":"`; !strings.HasPrefix(payload, want) {
@@ -99,8 +101,38 @@ func TestRedisLayout(t *testing.T) {
 				t.Errorf("%s expires in %v, %v, want an hour", key, ttl, err)
 			}
 		}
-		if score, err := b.client.ZScore(ctx, tag+"subject:alice", tk.ID).Result(); err != nil || int64(score) != tk.ExpiresAt.UnixMilli() {
-			t.Errorf("got score %.0f, %v, want %d", score, err, tk.ExpiresAt.UnixMilli())
+		wantSet := func(key string, want map[string]int64) {
+			t.Helper()
+			got := map[string]int64{}
+			for _, z := range b.client.ZRangeWithScores(ctx, key, 0, -1).Val() {
+				got[z.Member.(string)] = int64(z.Score)
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%s: got %v, want %v", key, got, want)
+			}
+		}
+		at := tk.ExpiresAt.UnixMilli()
+		wantSet(tag+"subject:alice", map[string]int64{tk.ID: at})
+		wantSet(tag+"sessions", map[string]int64{tk.ID + "alice": 1e14 + at})
+
+		// Of each subject the session that expires last is set apart.
+		shorter, longer := newTicket(b, "alice"), newTicket(b, "alice")
+		shorter.ExpiresAt, longer.ExpiresAt = tk.ExpiresAt.Add(-time.Minute), tk.ExpiresAt.Add(time.Minute)
+		mustStore(t, b, s, shorter)
+		mustStore(t, b, s, longer)
+		wantSet(tag+"subject:alice", map[string]int64{tk.ID: at, shorter.ID: at - 60_000, longer.ID: at + 60_000})
+		wantSet(tag+"sessions", map[string]int64{tk.ID + "alice": at, shorter.ID + "alice": at - 60_000, longer.ID + "alice": 1e14 + at + 60_000})
+
+		// The envelope after a rotation, within the grace and after it.
+		old, at2 := k, b.now().Add(time.Minute)
+		key, err = s.Rotate(clock.NewContext(ctx, func() time.Time { return at2.Add(-time.Minute) }), key, tk, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, _ = parseRedisKey(key)
+		head, _, _ = strings.Cut(b.client.Get(ctx, tag+tk.ID).Val(), "\n")
+		if want := fmt.Sprintf("2 u %s %s %s %d alice", tk.Revision, k.verifier(), old.verifier(), at2.UnixMilli()); head != want {
+			t.Errorf("after a rotation: got envelope %q, want %q", head, want)
 		}
 	})
 }
@@ -411,14 +443,15 @@ func TestCountAndSubjects(t *testing.T) {
 	})
 }
 
-// A partition with more subjects than a page of ZSCAN.
+// A partition with more sessions than a page.
 func TestSubjectsPages(t *testing.T) {
 	b := realBackend(t)
 	s := b.store(t, RedisConfig{})
 	expiry := float64(b.now().Add(time.Hour).UnixMilli())
 	want := 3001
-	for i := range want {
-		if err := b.client.ZAdd(t.Context(), s.indexKeys(7, "")[2], redis.Z{Score: expiry, Member: fmt.Sprint(i)}).Err(); err != nil {
+	for i := range 2 * want {
+		member := uuid.NewString() + fmt.Sprint(i/2) // each has two sessions
+		if err := b.client.ZAdd(t.Context(), s.censusKey(7), redis.Z{Score: expiry + float64(i%2*lastToExpire), Member: member}).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -503,7 +536,8 @@ func TestUndecodableRecord(t *testing.T) {
 		for name, spoil := range map[string]func(record string) string{
 			"empty":           func(string) string { return "" },
 			"text":            func(string) string { return "hello" },
-			"future envelope": func(r string) string { return "2" + r[1:] },
+			"future envelope": func(r string) string { return "3" + r[1:] },
+			"future state":    func(r string) string { return "2 n" + r[3:] },
 			"future ticket":   func(r string) string { return strings.Replace(r, `"v":1`, `"v":2`, 1) },
 			"cut ticket":      func(r string) string { return r[:len(r)-1] },
 			"no ticket":       envelopeOf,
@@ -749,7 +783,7 @@ func TestGETRefused(t *testing.T) {
 	server := redistest.Start(t)
 	admin := redis.NewClient(redisOptions(server.Addr))
 	defer admin.Close()
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-get").Err(); err != nil {
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-get", "-getrange").Err(); err != nil {
 		t.Fatal(err)
 	}
 	opt := redisOptions(server.Addr)

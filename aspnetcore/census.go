@@ -11,11 +11,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
-	"github.com/ticketstore/ticketstore/internal/census"
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
-const maxSessionPage = 1000
+const (
+	maxSessionPage = 1000
+	subjectPage    = 1000 // members that a ZSCAN looks at
+)
 
 // Count returns how many subjects are signed in and how many sessions they
 // have, of those in the index. A session that ASP.NET Core has ended counts
@@ -37,12 +39,25 @@ func (s *Store) Count(ctx context.Context) (ticketstore.Counts, error) {
 // of them.
 func (s *Store) Subjects(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for subject, err := range census.Subjects(ctx, s.client, s.indexKeys("")[2]) {
+		seen := map[string]bool{} // ZSCAN may repeat a member
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			var page []string
+			var err error
+			page, cursor, err = s.client.ZScan(ctx, s.indexKeys("")[2], cursor, "", subjectPage).Result()
 			if err != nil {
-				err = fmt.Errorf("aspnetcore: subjects: %w", err)
-			}
-			if !yield(subject, err) {
+				yield("", fmt.Errorf("aspnetcore: subjects: %w", err))
 				return
+			}
+			now := clock.Now(ctx).UnixMilli()
+			for pair := range slices.Chunk(page, 2) {
+				expiry, _ := strconv.ParseFloat(pair[1], 64)
+				if seen[pair[0]] || int64(expiry) <= now {
+					continue
+				}
+				seen[pair[0]] = true
+				if !yield(pair[0], nil) {
+					return
+				}
 			}
 		}
 	}

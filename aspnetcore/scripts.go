@@ -4,13 +4,13 @@ import (
 	_ "embed"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/ticketstore/ticketstore/internal/census"
 )
 
 // Go writes records by these scripts alone. Each is atomic and declares every
 // key that it touches. RedisTicketStore.cs, in the example, runs the same.
 var (
+	//go:embed scripts/census.lua
+	censusLua string
 	//go:embed scripts/common.lua
 	commonLua string
 	//go:embed scripts/store.lua
@@ -26,10 +26,10 @@ var (
 	//go:embed scripts/prune.lua
 	pruneLua string
 
-	storeScript  = redis.NewScript(census.Lua + commonLua + storeLua)
-	renewScript  = redis.NewScript(census.Lua + commonLua + renewLua)
-	indexScript  = redis.NewScript(census.Lua + commonLua + indexLua)
-	removeScript = redis.NewScript(census.Lua + commonLua + removeLua)
-	revokeScript = redis.NewScript(census.Lua + commonLua + revokeLua)
-	pruneScript  = redis.NewScript(census.Lua + commonLua + pruneLua)
+	storeScript  = redis.NewScript(censusLua + commonLua + storeLua)
+	renewScript  = redis.NewScript(censusLua + commonLua + renewLua)
+	indexScript  = redis.NewScript(censusLua + commonLua + indexLua)
+	removeScript = redis.NewScript(censusLua + commonLua + removeLua)
+	revokeScript = redis.NewScript(censusLua + commonLua + revokeLua)
+	pruneScript  = redis.NewScript(censusLua + commonLua + pruneLua)
 )

@@ -17,7 +17,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
-	"github.com/ticketstore/ticketstore/internal/census"
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
@@ -346,7 +345,7 @@ func checked() (names []string) {
 // The scripts use no command that checkCommands leaves out, nor does it have
 // one that nothing uses.
 func TestCheckCommandsOfScripts(t *testing.T) {
-	text := census.Lua
+	var text string
 	err := fs.WalkDir(os.DirFS("scripts"), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -364,6 +363,42 @@ func TestCheckCommandsOfScripts(t *testing.T) {
 	}
 	if got, want := slices.Sorted(slices.Values(checked())), slices.Sorted(maps.Keys(used)); !slices.Equal(got, want) || len(want) < 15 {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A revocation that Redis refuses leaves the session in the list, or has ended
+// it.
+func TestEndingRefused(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	root := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+	defer root.Close()
+	for rule, live := range map[string]int{"-hdel": 1, "-pttl": 1, "-hset": 0} {
+		if err := root.Do(t.Context(), "acl", "setuser", rule[1:], "on", "nopass", "~shop:*", "+@all", rule).Err(); err != nil {
+			t.Fatal(err)
+		}
+		client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, Username: rule[1:], Password: "any"})
+		defer client.Close()
+		s := newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{})
+		all := newSite(t, &backend{client: root, instance: "shop:"}, StoreConfig{})
+		tk := ticketstore.NewTicket("alice")
+		tk.ExpiresAt = s.now().Add(time.Hour)
+		key, err := all.Store.Store(t.Context(), tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.RevokeAll(t.Context(), "alice"); err == nil {
+			t.Errorf("%s: got no error", rule)
+		}
+		if _, err := all.Retrieve(t.Context(), key); (err == nil) != (live == 1) {
+			t.Errorf("%s: Retrieve: got %v, want %d live session", rule, err, live)
+		}
+		if list, err := all.Sessions(t.Context(), "alice"); err != nil || len(list) != live {
+			t.Errorf("%s: got %d sessions, %v, want %d", rule, len(list), err, live)
+		}
+		if _, err := all.RevokeAll(t.Context(), "alice"); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -1,32 +1,87 @@
--- Prepended to each script, behind internal/census/census.lua.
+-- Prepended to each script that writes.
+--
+-- A session is a record: a line of envelope, then the ticket. Two sorted sets
+-- list it, the index of its subject and the census of its partition:
+--   index    session ID -> expiry
+--   census   session ID and subject -> expiry; for the one of each subject
+--            that expires last, expiry + 10^14: so there are as many of these
+--            as there are subjects
+-- Times are milliseconds since 1970 by the clock of Redis, which also enforces
+-- PXAT. A session is live while now < expiry.
+
+local LAST = 1e14
+
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
 
 -- parse returns revision, verifier, previous verifier, its end and the
 -- subject of a record, or nil if its envelope is not one of ours.
 local function parse(record)
-  return string.match(record, '^1 (%x+) (%S+) (%S+) (%d+) ([^\n]*)\n')
+  return string.match(record, '^2 u (%x+) (%S+) (%S+) (%d+) ([^\n]*)\n')
 end
 
--- read returns a record, false if there is none, '' if another type is there.
+-- read returns the beginning of a record, all of its envelope; false if there
+-- is none, '' if another type is there.
 local function read(record)
-  local value = redis.pcall('GET', record)
-  if type(value) ~= 'table' then return value end
-  if string.find(value.err, 'WRONGTYPE', 1, true) then return '' end
-  error(value.err)
+  local value = redis.pcall('GETRANGE', record, 0, 1499)
+  if type(value) == 'table' then
+    if string.find(value.err, 'WRONGTYPE', 1, true) then return '' end
+    error(value.err)
+  end
+  if value == '' and redis.call('EXISTS', record) == 0 then return false end
+  return value
 end
 
--- owned reports whether a session is subject's: its record or, where that
--- cannot be read, the index says so.
-local function owned(record, index, id, subject, t)
-  local value = read(record)
+-- owns reports whether a session is subject's: its record, as read returns it,
+-- or, where that cannot be parsed, the index says so.
+local function owns(subject, value, index, id, t)
   if not value then return false end
   local revision, _, _, _, of = parse(value)
   if revision then return of == subject end
-  local score = redis.call('ZSCORE', index, id)
-  return score and tonumber(score) > t
+  local expiry = redis.call('ZSCORE', index, id)
+  return expiry and tonumber(expiry) > t
 end
 
-local function drop(record, index, sessions, id)
-  redis.call('ZREM', index, id)
-  redis.call('ZREM', sessions, id)
-  return redis.call('DEL', record)
+-- last returns the session in an index that expires last, and when.
+local function last(index)
+  local top = redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')
+  return top[1], top[2]
+end
+
+-- settle is the end of every script, after what ends sessions. It puts the
+-- session id, if there is one, into index and census, takes those out that are
+-- gone, trims what has expired, up to 100 of other subjects if trim is set, and
+-- lets no set outlive its last member. It does not touch a set again that it
+-- has emptied: Redis would abort the script if the slot is migrating.
+local function settle(index, census, subject, t, gone, trim, id, expiry)
+  local was = last(index)
+  if id then redis.call('ZADD', index, expiry, id) end
+  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', t, 'LIMIT', 0, 100)) do
+    gone[#gone + 1] = dead
+  end
+  local members = {}
+  for i, one in ipairs(gone) do members[i] = one .. subject end
+  for _, base in ipairs(trim and {0, LAST} or {}) do
+    for _, dead in ipairs(redis.call('ZRANGEBYSCORE', census, base, base + t, 'LIMIT', 0, 100)) do
+      members[#members + 1] = dead
+    end
+  end
+  local listed, counted = redis.call('ZCARD', index), redis.call('ZCARD', census)
+  if #gone > 0 then listed = listed - redis.call('ZREM', index, unpack(gone)) end
+  if #members > 0 then counted = counted - redis.call('ZREM', census, unpack(members)) end
+  if listed > 0 then
+    local top, till = last(index)
+    for _, other in ipairs({was or id, id}) do
+      local score = other and other ~= top and redis.call('ZSCORE', index, other)
+      if score then redis.call('ZADD', census, score, other .. subject) end
+    end
+    redis.call('ZADD', census, LAST + till, top .. subject)
+    redis.call('PEXPIREAT', index, till)
+  end
+  if listed + counted > 0 then
+    local _, till = last(census)
+    redis.call('PEXPIREAT', census, till % LAST)
+  end
 end

@@ -1,15 +1,17 @@
 -- Ends sessions of a subject by their IDs.
--- KEYS 1 index of the subject, 2 sessions, 3 subjects, 4 record of a session that
---      must be live (KEYS[1] if none), 5.. records of ARGV[3..]
+-- KEYS 1 index of the subject, 2 census, 3 record of a session that must be live
+--      (KEYS[1] if none), 4.. records of ARGV[3..]
 -- ARGV 1 subject, 2 ID of the one that must be live ('' if none), 3.. IDs
 -- reply how many sessions ended; -1 if that one is not live, and nothing has changed
-local t, n = now(), 0
-if ARGV[2] ~= '' and not owned(KEYS[4], KEYS[1], ARGV[2], ARGV[1], t) then return -1 end
+local index, subject, keep = KEYS[1], ARGV[1], ARGV[2]
+local t, n, gone = now(), 0, {}
+if keep ~= '' and not owns(subject, read(KEYS[3]), index, keep, t) then return -1 end
 for i = 3, #ARGV do
-  local record = KEYS[i + 2]
-  if redis.call('EXISTS', record) == 0 or owned(record, KEYS[1], ARGV[i], ARGV[1], t) then
-    n = n + drop(record, KEYS[1], KEYS[2], ARGV[i])
+  local value = read(KEYS[i + 1])
+  if not value or owns(subject, value, index, ARGV[i], t) then
+    gone[#gone + 1] = ARGV[i]
+    n = n + redis.call('DEL', KEYS[i + 1])
   end
 end
-settle(KEYS[1], KEYS[2], KEYS[3], ARGV[1], t)
+settle(index, KEYS[2], subject, t, gone, true)
 return n

@@ -634,12 +634,12 @@ end
 """;
 
     private const string CommonLua = """
--- Prepended to each script, behind internal/census/census.lua. A record is
--- RedisCache's hash (absexp, sldexp, data) with a field of ours, ticketstore:
--- '1', the name of our last write, and the expiry in ms and the subject that
--- the index has the session by; or 'gone' once it has ended. RedisCache keeps a field that it does not
--- know, also when it writes the session again. Indexes and the census of
--- sessions hold session keys.
+-- Prepended to each script, behind census.lua. A record is RedisCache's hash
+-- (absexp, sldexp, data) with a field of ours, ticketstore: '1', the name of
+-- our last write, and the expiry in ms and the subject that the index has the
+-- session by; or 'gone' once it has ended. RedisCache keeps a field that it
+-- does not know, also when it writes the session again. Indexes and the census
+-- of sessions hold session keys.
 
 -- read returns data and our field of a record, false for what is missing. A
 -- key of another type has empty data.
@@ -668,8 +668,8 @@ end
 
 -- bury ends a session: what stays, until it would have expired and for an hour
 -- at least, is a hash without data, which RedisCache takes for no entry. It
--- returns 1 if the session was live, else 0. It is not the first to write, as Redis refuses
--- that when memory is full.
+-- returns 1 if the session was live, else 0. HDEL comes first: it ends the
+-- session, and Redis does not refuse it when memory is full.
 local function bury(record, t)
   local data, ours = read(record)
   if not data and not ours then return 0 end
@@ -682,16 +682,17 @@ local function bury(record, t)
     till = math.max(till, ((ticks or 0) - 621355968000000000) / 10000)
   end
   till = math.min(math.max(till, t + 3600000), t + 34560000000) -- 400 days
-  redis.call('HSET', record, 'ticketstore', 'gone')
   redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
+  redis.call('HSET', record, 'ticketstore', 'gone')
   redis.call('PEXPIREAT', record, string.format('%.0f', till))
   return data and ours ~= 'gone' and 1 or 0
 end
 
 local function drop(record, index, sessions, key, t)
+  local n = bury(record, t)
   redis.call('ZREM', index, key)
   redis.call('ZREM', sessions, key)
-  return bury(record, t)
+  return n
 end
 
 """;
