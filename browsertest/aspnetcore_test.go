@@ -290,7 +290,8 @@ func startShop(t *testing.T, dotnet, dir, sessionStore string) string {
 	t.Helper()
 	redis := redistest.Start(t).Addr
 	app := startProgram(t, dir, "Now listening on: ", dotnet, filepath.Join("webapp", "webapp.dll"),
-		"--urls", "http://127.0.0.1:0", "--Sessions:Redis="+redis, "--Sessions:SessionStore="+sessionStore)
+		"--urls", "http://127.0.0.1:0", "--Sessions:Redis="+redis, "--Sessions:SessionStore="+sessionStore,
+		fmt.Sprint("--Sessions:RedisTimeout=", patience.Milliseconds()))
 	res, err := http.Get(app + "/healthz") // makes the first key
 	if err != nil {
 		t.Fatal(err)

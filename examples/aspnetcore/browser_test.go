@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // A side is one of the two runtimes: where it has /signin, /signout, /update
@@ -37,7 +39,7 @@ func newBrowser() *browser {
 		client: &http.Client{
 			Transport:     transport,
 			Jar:           jar,
-			Timeout:       time.Minute,
+			Timeout:       redistest.Patience,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	buildPatience = 5 * time.Minute
-	startPatience = time.Minute // on a machine that does other things as well
-	stopPatience  = 10 * time.Second
+	buildPatience = 5 * redistest.Patience
+	startPatience = redistest.Patience
+	stopPatience  = redistest.Patience
 )
 
 // builds are the programs, each built when first needed, once per test
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // dotnetSlots bounds how many .NET processes there are at once: each has some
-// 80 MB. A test holds one at most.
+// 80 MB. A test holds one at most, and one test two.
 var dotnetSlots = make(chan struct{}, 4)
 
 // dotnet returns the path of the dotnet on the PATH, or skips the test.
@@ -123,9 +123,13 @@ func startApp(t testing.TB, redis string, settings ...string) string {
 	t.Helper()
 	path := published(t, "testapp")
 	takeSlot(t)
-	args := append([]string{path, "--urls", "http://127.0.0.1:0", "--Sessions:Redis=" + redis}, settings...)
+	args := append([]string{path, "--urls", "http://127.0.0.1:0", "--Sessions:Redis=" + redis, patient}, settings...)
 	return start(t, "ready ", dotnet(t), args...)
 }
+
+// patient gives an application's Redis the time of a busy machine. A setting
+// behind it may take that away.
+var patient = fmt.Sprint("--Sessions:RedisTimeout=", redistest.Patience.Milliseconds())
 
 func takeSlot(t testing.TB) {
 	dotnetSlots <- struct{}{}

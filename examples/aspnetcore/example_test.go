@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // The example itself: its three programs, and browsers without JavaScript that
@@ -27,7 +30,7 @@ func testExample(t *testing.T, sessionStore string) {
 	w := emptyWorld(t, sessionStore)
 	app, service, proxy := published(t, "webapp"), command(t, "service"), command(t, "proxy")
 	takeSlot(t)
-	dotnetURL := start(t, "Now listening on: ", dotnet(t), app, "--urls", "http://127.0.0.1:0",
+	dotnetURL := start(t, "Now listening on: ", dotnet(t), app, "--urls", "http://127.0.0.1:0", patient,
 		"--Sessions:Redis="+w.redis, "--Sessions:InstanceName="+w.instance, "--Sessions:KeyList="+w.keyList, "--Sessions:SessionStore="+sessionStore)
 	if res, data := newBrowser().do(t, "GET", dotnetURL+"/healthz", nil); res.StatusCode != 200 { // makes the first key
 		t.Fatalf("healthz: got %d %s, want 200", res.StatusCode, clip(string(data)))
@@ -149,6 +152,12 @@ func (v *visitor) open(method, path string, form url.Values, status int, texts [
 		header = append(header, "Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Site", v.from, "Origin", v.origin)
 	}
 	res, data := v.browser.do(v.t, method, v.origin+path, body, header...)
+	for begin := time.Now(); res.StatusCode == http.StatusServiceUnavailable && time.Since(begin) < redistest.Patience; {
+		if method == "POST" { // the machine is busy: the visitor tries again
+			body = strings.NewReader(form.Encode())
+		}
+		res, data = v.browser.do(v.t, method, v.origin+path, body, header...)
+	}
 	v.at, v.page = res.Request.URL.RequestURI(), html.UnescapeString(style.ReplaceAllString(string(data), ""))
 	if res.StatusCode != status {
 		v.t.Fatalf("%s %s: got %d %s, want %d", method, path, res.StatusCode, clip(v.page), status)

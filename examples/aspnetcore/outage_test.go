@@ -16,10 +16,22 @@ func TestOutage(t *testing.T) {
 	w := emptyWorld(t, "redis")
 	server := redistest.Start(t)
 	w.redis = server.Addr
-	w.client = redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, ReadTimeout: time.Second, MaxRetries: -1})
-	t.Cleanup(func() { w.client.Close() })
+	client := func(timeout time.Duration) *redis.Client {
+		opt := redistest.Options(server.Addr)
+		opt.ReadTimeout, opt.MaxRetries = timeout, -1
+		c := redis.NewClient(opt)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	w.client = client(redistest.Patience)
 	w.startApp(t)
 	w.startService(t, w.config())
+	// Whoever gives up soon is another pair on the same sessions.
+	hasty := emptyWorld(t, "redis")
+	hasty.redis, hasty.instance, hasty.keyList, hasty.start = w.redis, w.instance, w.keyList, w.start
+	hasty.client = client(time.Second)
+	hasty.startApp(t, "--Sessions:RedisTimeout=1000")
+	hasty.startService(t, hasty.config())
 	in := person(somebody())
 	var browsers []*browser
 	for _, s := range w.sides() {
@@ -28,9 +40,16 @@ func TestOutage(t *testing.T) {
 		b.wantUser(t, in.subject(), w.sides()...)
 		browsers = append(browsers, b)
 	}
+	for _, s := range hasty.sides() { // has the keys, as soon as the machine lets it
+		for begin := time.Now(); time.Since(begin) < redistest.Patience; {
+			if res, _ := browsers[0].do(t, "GET", s.base+"/me", nil); res.StatusCode == http.StatusOK {
+				break
+			}
+		}
+	}
 	server.Pause()
 	t.Cleanup(server.Resume)
-	for _, s := range w.sides() {
+	for _, s := range hasty.sides() {
 		for _, path := range []string{"/me", "/signout"} {
 			method := map[string]string{"/me": "GET", "/signout": "POST"}[path]
 			if res, data := browsers[0].do(t, method, s.base+path, nil); res.StatusCode != http.StatusServiceUnavailable {

@@ -19,6 +19,7 @@ import (
 	"github.com/ticketstore/ticketstore/aspnetcore"
 	"github.com/ticketstore/ticketstore/devices"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // lifetime is the Go service's absolute one.
@@ -75,7 +76,7 @@ func startService(t testing.TB, client *redis.Client, now func() time.Time, cfg 
 	check(err)
 	conf, err := aspnetcore.ManagerConfig(cfg.options)
 	check(err)
-	conf.StoreTimeout = 20 * time.Second // the machine may be busy; no test is about it
+	conf.StoreTimeout = redistest.Patience
 	conf.ErrorHandler = fail
 	s.store, err = aspnetcore.NewStore(client, cfg.store)
 	check(err)

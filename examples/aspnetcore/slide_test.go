@@ -10,17 +10,13 @@ import (
 	"time"
 )
 
-// nearly reports whether two times are the same but for the time that a test
-// takes.
-func nearly(a, b time.Time) bool { return a.Sub(b).Abs() < 45*time.Second }
-
-// wantWindow checks that c was issued about now and expires a window later.
+// wantWindow checks that c was issued now and expires a window later.
 func wantWindow(t testing.TB, s side, c *content, now time.Time, window time.Duration) {
 	t.Helper()
 	if c == nil {
 		t.Fatalf("%s: got anonymous", s.name)
 	}
-	if !nearly(c.Issued, now) || c.Expires.Sub(c.Issued) != window {
+	if !c.Issued.Equal(now) || c.Expires.Sub(c.Issued) != window {
 		t.Errorf("%s: got a ticket from %v for %v, want from %v for %v", s.name, c.Issued, c.Expires.Sub(c.Issued), now, window)
 	}
 }
@@ -250,7 +246,7 @@ func testEndsAt(t *testing.T, w *world, signIn side) {
 	b.signIn(t, signIn, in)
 	b.json(t, "POST", w.golang.base+"/update", update{EndsAt: new(w.now().Add(time.Hour))}, nil)
 	for _, s := range w.sides() {
-		if c := b.mustBe(t, s, in.subject()); !nearly(c.Expires, w.now().Add(time.Hour)) {
+		if c := b.mustBe(t, s, in.subject()); !c.Expires.Equal(w.now().Add(time.Hour)) {
 			t.Errorf("%s: got expiry %v, want one in an hour", s.name, c.Expires)
 		}
 	}

@@ -23,15 +23,16 @@ const (
 )
 
 // A world is an ASP.NET Core application and a Go service that share sessions,
-// with keys in Redis and a clock that are theirs alone. Its tests run one after
-// the other, since they move the clock.
+// with keys in Redis and a clock that are theirs alone. The clock stands still
+// but when a test moves it; so its tests run one after the other.
 type world struct {
 	sessionStore string // usual or redis: RedisCacheTicketStore.cs or RedisTicketStore.cs
 	redis        string
 	client       *redis.Client
 	instance     string
 	keyList      string
-	offset       atomic.Int64 // of the clock of both, in ns
+	start        time.Time    // the clock of both, before it is moved
+	offset       atomic.Int64 // by how much it is moved, in ns
 
 	dotnet, golang side
 	service        *service
@@ -56,6 +57,11 @@ func (w *world) startApp(t testing.TB, settings ...string) {
 		"--Sessions:ExpireTimeSpan=02:00:00",
 		"--Sessions:SessionStore=" + w.sessionStore,
 	}, settings...)...)}
+	if w.start.IsZero() {
+		newBrowser().json(t, "GET", w.dotnet.base+"/protect?purposes=x&plaintext=", nil, nil) // makes the first key, which is good from now on
+		w.start = time.Now().Truncate(time.Second)
+	}
+	w.setClock(t, time.Duration(w.offset.Load()))
 }
 
 // startService starts the Go service of w.
@@ -71,7 +77,7 @@ func emptyWorld(t testing.TB, sessionStore string) *world {
 	dotnet(t) // skip before Redis is started
 	name := strings.ToLower(rand.Text()[:8])
 	addr := redistest.Shared(t).Addr
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(addr))
 	t.Cleanup(func() { client.Close() })
 	return &world{
 		sessionStore: sessionStore,
@@ -94,7 +100,7 @@ func (w *world) config() serviceConfig {
 // ctx returns a context with the clock of w, for calls of the library.
 func (w *world) ctx(t testing.TB) context.Context { return clock.NewContext(t.Context(), w.now) }
 
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
+func (w *world) now() time.Time { return w.start.Add(time.Duration(w.offset.Load())) }
 
 func (w *world) sides() []side { return []side{w.dotnet, w.golang} }
 
@@ -105,11 +111,11 @@ func (w *world) other(s side) side {
 	return w.dotnet
 }
 
-// setClock moves the clock of both to so far ahead of the real one.
+// setClock moves the clock of both to so far ahead of its start.
 func (w *world) setClock(t testing.TB, ahead time.Duration) {
 	t.Helper()
 	w.offset.Store(int64(ahead))
-	newBrowser().json(t, "POST", w.dotnet.base+"/clock", map[string]any{"offsetSeconds": ahead.Seconds()}, nil)
+	newBrowser().json(t, "POST", w.dotnet.base+"/clock", map[string]any{"now": w.now()}, nil)
 }
 
 // key returns the key that is in b's cookie.

@@ -12,7 +12,7 @@ builder.Logging.ClearProviders()
 builder.Services.ConfigureHttpJsonOptions(options => options.SerializerOptions.MaxDepth = 1000); // for actors of actors
 builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(1));
 
-var clock = new MovableClock();
+var clock = new StoppedClock();
 builder.Services.AddSingleton<TimeProvider>(clock); // the cookie handlers and the security stamp validator use it
 builder.Services.AddSharedSessions(builder.Configuration.GetSection("Sessions"));
 builder.Services.AddAlgorithm(builder.Configuration);
@@ -30,7 +30,7 @@ app.UseExceptionHandler(new ExceptionHandlerOptions
     ExceptionHandler = Failure.Write,
 });
 app.UseAuthentication();
-app.MapPost("/clock", (ClockJson body) => new { now = clock.Move(TimeSpan.FromSeconds(body.OffsetSeconds)) });
+app.MapPost("/clock", (ClockJson body) => clock.Set(body.Now));
 app.MapSessions();
 app.MapIdentity();
 app.MapDataProtection();
@@ -48,4 +48,4 @@ if (app.Configuration.GetValue("ExitOnStdinClose", false))
 }
 await app.WaitForShutdownAsync();
 
-internal sealed record ClockJson(double OffsetSeconds);
+internal sealed record ClockJson(DateTimeOffset Now);

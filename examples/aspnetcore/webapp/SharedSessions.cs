@@ -23,7 +23,7 @@ public static class SharedSessions
         var instanceName = settings["InstanceName"] ?? "example:";
 
         // One connection for keys and sessions.
-        var redis = Connect(settings["Redis"] ?? "127.0.0.1:6379");
+        var redis = Connect(settings["Redis"] ?? "127.0.0.1:6379", settings.GetValue("RedisTimeout", 2000));
         services.AddSingleton(redis);
 
         // The keys that encrypt the cookie. To Redis they are plain text, unless there is a certificate: the Go service
@@ -82,11 +82,11 @@ public static class SharedSessions
             ? StatusCodes.Status503ServiceUnavailable
             : StatusCodes.Status500InternalServerError;
 
-    private static IConnectionMultiplexer Connect(string configuration)
+    private static IConnectionMultiplexer Connect(string configuration, int timeout)
     {
         var options = ConfigurationOptions.Parse(configuration);
         options.AbortOnConnectFail = false; // start without Redis, and find it when it is there
-        options.ConnectTimeout = options.SyncTimeout = options.AsyncTimeout = 2000; // ms
+        options.ConnectTimeout = options.SyncTimeout = options.AsyncTimeout = timeout; // ms
         options.IncludeDetailInExceptions = false; // it would put session keys into the log
         return ConnectionMultiplexer.Connect(options);
     }
