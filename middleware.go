@@ -224,8 +224,8 @@ func FromContext(ctx context.Context) (t *Ticket, ok bool) {
 // of handlers, and for users whom the program knows by other means, as while it
 // moves from another session library. There is no session behind t: Renew
 // returns ErrNotFound, and Sessions and RevokeAll act on those that t.Subject
-// has in the store. RequireRecent goes by t.AuthenticatedAt
-// and SignedInAt: set them.
+// has in the store. RequireRecent goes by t.AuthenticatedAt or SignedInAt: set
+// one.
 func NewContext(ctx context.Context, t *Ticket) context.Context {
 	return &resolution{Context: ctx, ticket: t}
 }

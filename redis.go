@@ -34,7 +34,10 @@ type RedisConfig struct {
 	_ [0]func() // no comparison, no unkeyed literals
 
 	// Prefix starts every key in Redis. It has no { or } in it. If empty,
-	// "AuthSessionStore-".
+	// "AuthSessionStore-". Applications that share a Redis and a Prefix share
+	// their sessions: where both have a user alice, RevokeAll in one signs her
+	// out of the other, and each lists the other's sessions. Unless that is
+	// meant, give each a Prefix; nothing in Redis tells that one is missing.
 	Prefix string
 
 	// Serializer writes and reads tickets. If nil, [JSONSerializer].

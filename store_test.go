@@ -356,6 +356,42 @@ func wantSessions(t *testing.T, b *backend, s *RedisStore, subject string, ids .
 	}
 }
 
+// Two applications on one Redis share their users' sessions, unless each has a
+// prefix of its own. One may begin with the other.
+func TestTwoApplications(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		for name, test := range map[string]struct {
+			prefix string
+			shared bool
+		}{
+			"one prefix":                {b.prefix, true},
+			"two prefixes":              {randomPrefix(), false},
+			"one begins like the other": {b.prefix + "2-", false},
+		} {
+			shop := b.store(t, RedisConfig{})
+			other := b.another(t)
+			other.prefix = test.prefix
+			forum := other.store(t, RedisConfig{})
+			mustStore(t, b, shop, newTicket(b, "alice"))
+			key := mustStore(t, b, forum, newTicket(b, "alice"))
+
+			sessions, err := shop.Sessions(b.ctx(t), "alice")
+			if err != nil || len(sessions) == 2 != test.shared {
+				t.Errorf("%s: got %d sessions, %v, want those of both: %v", name, len(sessions), err, test.shared)
+			}
+			if _, err := shop.RevokeAll(b.ctx(t), "alice"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := forum.Retrieve(b.ctx(t), key); errors.Is(err, ErrNotFound) != test.shared {
+				t.Errorf("%s: after RevokeAll in the other: got %v, want it ended: %v", name, err, test.shared)
+			}
+			if _, err := forum.RevokeAll(b.ctx(t), "alice"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 // Two subjects in 256 share a partition, and nothing else.
 func TestSubjectsShareAPartition(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {

@@ -41,7 +41,9 @@ type StoreConfig struct {
 
 	// InstanceName starts every key in Redis: InstanceName of .NET's
 	// RedisCacheOptions, exactly, with its separator if it has one. On a
-	// Cluster it has a hash tag, as in "{shop}:", on both sides.
+	// Cluster it has a hash tag, as in "{shop}:", on both sides. Applications
+	// that share it share the index of sessions, whatever their Prefix: RevokeAll
+	// in one ends a user's sessions in all.
 	InstanceName string
 
 	// Prefix is what the application's ITicketStore puts in front of its
