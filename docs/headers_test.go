@@ -53,7 +53,7 @@ func TestHeadersUnderOtherHandlers(t *testing.T) {
 		{"a handler", m.Require(plain), "/", "", 200, true, true},
 		{"a handler that adds to Vary", m.Require(varies), "/", "", 200, true, true},
 		{"NotFound", m.Require(http.NotFoundHandler()), "/", "", 404, true, true},
-		{"Redirect", m.Require(http.RedirectHandler("/x", 303)), "/", "", 303, true, true},
+		{"Redirect", m.Require(http.RedirectHandler("/x", http.StatusSeeOther)), "/", "", 303, true, true},
 		{"FileServer", m.Require(files), "/a.txt", "", 200, true, true},
 		{"FileServer, directory", m.Require(files), "/dir", "", 301, true, true},
 		{"FileServer, no such file", m.Require(files), "/b.txt", "", 404, true, false},
