@@ -41,7 +41,7 @@ func (b *bench) report(args []string) []section {
 // head says what was measured, and on what.
 func (b *bench) head(args []string) string {
 	return fmt.Sprintf("`%s`, %s\n\n%s; %s %s/%s; Redis %s, over loopback; %s.\n\n"+
-		"%d rounds. Load averages %s at the start, %s at the end; others used %.0f %% of the processors (%.0f–%.0f %%).\n",
+		"Rounds: %d. Load averages %s at the start, %s at the end; others used %.0f %% of the processors (%.0f–%.0f %%).\n",
 		strings.Join(append([]string{"go run ./peers"}, args...), " "), time.Now().Format(time.DateOnly),
 		rig.Processor(), runtime.Version(), runtime.GOOS, runtime.GOARCH, b.redisVersion, versions(),
 		b.rounds, b.loads[0], b.loads[1], 100*rig.Middle(b.others), 100*slices.Min(b.others), 100*slices.Max(b.others))
