@@ -22,11 +22,12 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 func main() {
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the load tool is to leave room for what it measures
-	b.loads[0] = proc("loadavg", `^\S+ \S+ \S+`)
+	b.loads[0] = rig.Load()
 
 	if b.dir, err = os.MkdirTemp("", "aspnetcore-bench"); err != nil {
 		return err
@@ -102,7 +103,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	b.loads[1] = proc("loadavg", `^\S+ \S+ \S+`)
+	b.loads[1] = rig.Load()
 	b.print(stdout, args)
 	return nil
 }
@@ -137,16 +138,12 @@ func (b *bench) startAll(ctx context.Context) (stop func(), err error) {
 		return stop, err
 	}
 	if b.redis == "" {
-		var port string
-		if port, err = freePort(); err != nil {
-			return stop, err
-		}
-		b.redis = "127.0.0.1:" + port
-		start("Ready to accept connections", "redis-server", "--bind", "127.0.0.1", "--port", port,
-			"--save", "", "--appendonly", "no", "--dir", b.dir)
+		addr, stopRedis, err := rig.StartRedis(ctx)
+		stops = append(stops, stopRedis)
 		if err != nil {
 			return stop, err
 		}
+		b.redis = addr
 	}
 	b.client = newClient(b.redis)
 	stops = append(stops, func() { b.client.Close() })
@@ -197,7 +194,7 @@ func (b *bench) startAll(ctx context.Context) (stop func(), err error) {
 
 // versionsOf returns what is measured.
 func (b *bench) versionsOf(ctx context.Context, dotnet string) (string, error) {
-	info, err := b.client.InfoMap(ctx, "server").Result()
+	redisVersion, err := rig.RedisVersion(ctx, b.client)
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +206,7 @@ func (b *bench) versionsOf(ctx context.Context, dotnet string) (string, error) {
 	for _, found := range regexp.MustCompile(`Microsoft\.AspNetCore\.App (10\.\S+)`).FindAllStringSubmatch(string(list), -1) {
 		version = found[1] // the last is the newest, which the application takes
 	}
-	return fmt.Sprintf("%s %s/%s; ASP.NET Core %s; Redis %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, version, info["Server"]["redis_version"]), nil
+	return fmt.Sprintf("%s %s/%s; ASP.NET Core %s; Redis %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, version, redisVersion), nil
 }
 
 // clean deletes what was stored, all of which begins with one name.
@@ -224,14 +221,4 @@ func (b *bench) clean() {
 // newClient sets what the README says.
 func newClient(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-}
-
-// proc returns what matches in a file of Linux, or its last group.
-func proc(file, pattern string) string {
-	text, _ := os.ReadFile("/proc/" + file)
-	found := regexp.MustCompile(pattern).FindStringSubmatch(string(text))
-	if found == nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(found[len(found)-1])
 }

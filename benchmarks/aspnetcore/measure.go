@@ -11,10 +11,11 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 // A round is what one server did in it. What is per request is the mean.
@@ -187,32 +188,15 @@ type reading struct {
 }
 
 func (b *bench) read(ctx context.Context, c *contender) (r reading, err error) {
-	stats, err1 := b.client.InfoMap(ctx, "commandstats").Result()
-	used, err2 := b.client.InfoMap(ctx, "cpu").Result()
-	if err := errors.Join(err1, err2); err != nil {
-		return r, err
-	}
-	for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
-		s, err := strconv.ParseFloat(used["CPU"][field], 64)
-		if err != nil {
-			return r, err
-		}
-		r.redis += time.Duration(s * float64(time.Second))
-	}
-	r.commands = map[string]int{}
-	for command, text := range stats["Commandstats"] {
-		var n int
-		if _, err := fmt.Sscanf(text, "calls=%d", &n); err != nil {
-			return r, fmt.Errorf("commandstats: %s is %q", command, text)
-		}
-		r.commands[strings.TrimPrefix(command, "cmdstat_")] = n
-	}
-	r.memory, err1 = c.server.memory()
-	r.server, err2 = c.server.cpu()
-	r.tool = self()
-	r.busy, r.all = machine()
+	var errs [4]error
+	r.commands, errs[0] = rig.RedisCommands(ctx, b.client)
+	r.redis, errs[1] = rig.RedisCPU(ctx, b.client)
+	r.memory, errs[2] = c.server.memory()
+	r.server, errs[3] = c.server.cpu()
+	r.tool = rig.SelfCPU()
+	r.busy, r.all = rig.CPU()
 	r.at = time.Now()
-	return r, errors.Join(err1, err2)
+	return r, errors.Join(errs[:]...)
 }
 
 // idle is what clients of Redis send though nobody asks them for anything, and

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 // supervise runs a program that ends when standard input does: with the tool,
@@ -117,17 +118,6 @@ func publish(ctx context.Context, dotnet, dir string) (string, error) {
 	return filepath.Join(out, "webapp.dll"), nil
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
-}
-
-const tick = 10 * time.Millisecond // of times in /proc: USER_HZ is 100
-
 // cpu returns the processor time that p has used, all its threads together.
 func (p *process) cpu() (time.Duration, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
@@ -140,7 +130,7 @@ func (p *process) cpu() (time.Duration, error) {
 	}
 	user, err1 := strconv.Atoi(fields[11])
 	system, err2 := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+	return time.Duration(user+system) * rig.Tick, errors.Join(err1, err2)
 }
 
 var vmRSS = regexp.MustCompile(`VmRSS:\s*(\d+) kB`)
@@ -157,27 +147,4 @@ func (p *process) memory() (int, error) {
 	}
 	kB, err := strconv.Atoi(string(found[1]))
 	return kB / 1000, err
-}
-
-// machine returns the processor time that all processes have used, and how much
-// there has been.
-func machine() (busy, all time.Duration) {
-	for i, field := range strings.Fields(proc("stat", `^cpu (.*)`)) {
-		if i == 8 { // what guests use is in the first two as well
-			break
-		}
-		n, _ := strconv.Atoi(field)
-		all += time.Duration(n) * tick
-		if i != 3 && i != 4 { // idle, waiting for disks
-			busy += time.Duration(n) * tick
-		}
-	}
-	return busy, all
-}
-
-// self returns the processor time that the tool has used.
-func self() time.Duration {
-	var used syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }

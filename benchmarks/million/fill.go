@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 const (
@@ -122,7 +123,7 @@ func (b *bench) storeAll(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-tick.C:
 			n := done.Load()
-			fmt.Fprintf(b.progress, "stored %s of %s, %.0f/s\n", group(int(n)), group(b.sessions), float64(n)/time.Since(start).Seconds())
+			fmt.Fprintf(b.progress, "stored %s of %s, %.0f/s\n", rig.Group(int(n)), rig.Group(b.sessions), float64(n)/time.Since(start).Seconds())
 		}
 	}
 }

@@ -20,7 +20,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 func main() {
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	defer cancel()
 
 	if b.addr == "" {
-		addr, stop, err := startRedis(ctx)
+		addr, stop, err := rig.StartRedis(ctx)
 		defer stop()
 		if err != nil {
 			return err
@@ -103,11 +103,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 			return err
 		}
 	}
-	server, err := b.client.InfoMap(ctx, "server").Result()
+	version, err := rig.RedisVersion(ctx, b.client)
 	if err != nil {
 		return err
 	}
-	b.print(stdout, server["Server"]["redis_version"], args)
+	b.print(stdout, version, args)
 	return nil
 }
 
@@ -163,31 +163,12 @@ func required[T int | time.Duration](got, limit T, text string) string {
 
 func (b *bench) print(w io.Writer, version string, args []string) {
 	fmt.Fprintf(w, "`%s`, %s\n\n", strings.Join(append([]string{"go run ./million"}, args...), " "), time.Now().Format(time.DateOnly))
-	fmt.Fprintf(w, "%s, %d cores; %s %s/%s; Redis %s, over loopback; load averages at the end %s\n\n",
-		proc("cpuinfo", `model name\s*: (.*)`), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, version, proc("loadavg", `^\S+ \S+ \S+`))
-	fmt.Fprintf(w, "| %s sessions of %s users | samples | median | p99 | CPU | required |\n|---|--:|--:|--:|--:|---|\n", group(b.sessions), group(b.subjects))
+	fmt.Fprintf(w, "%s; %s %s/%s; Redis %s, over loopback; load averages at the end %s\n\n",
+		rig.Processor(), runtime.Version(), runtime.GOOS, runtime.GOARCH, version, rig.Load())
+	fmt.Fprintf(w, "| %s sessions of %s users | samples | median | p99 | CPU | required |\n|---|--:|--:|--:|--:|---|\n", rig.Group(b.sessions), rig.Group(b.subjects))
 	for _, r := range slices.Concat(b.rows[:]...) {
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n", r.what, r.samples, r.median, r.p99, r.cpu, r.required)
 	}
-}
-
-// proc returns what matches in a file of Linux, or its last group.
-func proc(file, pattern string) string {
-	text, _ := os.ReadFile("/proc/" + file)
-	found := regexp.MustCompile(pattern).FindStringSubmatch(string(text))
-	if found == nil {
-		return "unknown"
-	}
-	return found[len(found)-1]
-}
-
-// group writes n as 1,000,000.
-func group(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

@@ -8,10 +8,10 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
 const pageSize = 50
@@ -38,7 +38,7 @@ func (b *bench) verify(ctx context.Context) error {
 	for _, limit := range []int{1000, pageSize} {
 		var seen []string
 		pages := (b.sessions + limit - 1) / limit
-		if err := b.total(ctx, fmt.Sprintf("`SessionPage`, all %s pages of %s", group(pages), group(limit)), func(ctx context.Context) (err error) {
+		if err := b.total(ctx, fmt.Sprintf("`SessionPage`, all %s pages of %s", rig.Group(pages), rig.Group(limit)), func(ctx context.Context) (err error) {
 			seen, err = b.walk(ctx, limit)
 			return err
 		}); err != nil {
@@ -76,15 +76,8 @@ func (b *bench) total(ctx context.Context, what string, do func(context.Context)
 // cpu returns the processor time that this process and Redis have used. On a
 // busy machine it says more than the clock.
 func (b *bench) cpu(ctx context.Context) time.Duration {
-	var self syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &self)
-	used := time.Duration(self.Utime.Nano() + self.Stime.Nano())
-	info := b.client.InfoMap(ctx, "cpu").Val() // if it fails, so does the next call
-	for _, field := range []string{"used_cpu_user", "used_cpu_sys"} {
-		s, _ := strconv.ParseFloat(info["CPU"][field], 64)
-		used += time.Duration(s * float64(time.Second))
-	}
-	return used
+	redis, _ := rig.RedisCPU(ctx, b.client) // if it fails, so does the next call
+	return rig.SelfCPU() + redis
 }
 
 // same compares got and want, in any order.
@@ -222,7 +215,7 @@ func (b *bench) measure(ctx context.Context) error {
 		used = b.cpu(ctx) - used
 		slices.Sort(took)
 		quantile := func(q float64) time.Duration { return took[int(q*float64(m.samples-1))] }
-		b.add(calls, row{m.what, group(m.samples), ms(quantile(0.5)), ms(quantile(0.99)), ms(used / time.Duration(m.samples)), required(quantile(0.5), m.limit, m.text)})
+		b.add(calls, row{m.what, rig.Group(m.samples), ms(quantile(0.5)), ms(quantile(0.99)), ms(used / time.Duration(m.samples)), required(quantile(0.5), m.limit, m.text)})
 	}
 	return b.checkCount(ctx) // Store and Revoke have left all as it was
 }
@@ -256,7 +249,7 @@ func (b *bench) weigh(ctx context.Context) error {
 	}
 	grown := b.perEach + (renewed-usage)/n
 	bytes := func(what string, samples, got int, text string) {
-		b.add(weights, row{what, group(samples), group(got) + " B", "", "", required(got, 1250, text)})
+		b.add(weights, row{what, rig.Group(samples), rig.Group(got) + " B", "", "", required(got, 1250, text)})
 	}
 	bytes("memory of a session, with all indexes", b.sessions, b.perEach, "at most 1,250 B")
 	bytes("the same once last seen elsewhere, with two devices", n, grown, "")

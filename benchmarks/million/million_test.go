@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,16 +59,6 @@ func TestGivenRedis(t *testing.T) {
 
 func TestOwnRedis(t *testing.T) {
 	redistest.Start(t) // skips without redis-server
-	addr, stop, err := startRedis(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if c, err := net.Dial("tcp", addr); err == nil {
-		c.Close()
-		t.Errorf("the server on %s is still there", addr)
-	}
-
 	var out, progress bytes.Buffer
 	if err := run(t.Context(), small, &out, &progress); err != nil {
 		t.Fatal(err)
