@@ -1,8 +1,11 @@
 package ticketstore
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +48,32 @@ func TestREADMECode(t *testing.T) {
 	}
 	if len(blocks) < 6 {
 		t.Errorf("found %d blocks of code: this test looks at too little", len(blocks))
+	}
+}
+
+// What the README says of sibling hosts, whose requests carry the cookie.
+func TestREADMESiblings(t *testing.T) {
+	s := newSite(t, miniBackend(t), Config{})
+	c := s.login(t, "alice")
+	protected := http.NewCrossOriginProtection().Handler(s.handler)
+	sibling := func(method string, header ...string) *httptest.ResponseRecorder {
+		r := s.request(t, method, "https://shop.example.com/", c)
+		r.Header.Set("Origin", "https://blog.example.com")
+		r.Header.Set("Sec-Fetch-Site", "same-site")
+		for pair := range slices.Chunk(header, 2) {
+			r.Header.Set(pair[0], pair[1])
+		}
+		w := httptest.NewRecorder()
+		protected.ServeHTTP(w, r)
+		return w
+	}
+	if w := sibling("POST"); w.Code != http.StatusForbidden {
+		t.Errorf("a POST: got %d, want 403", w.Code)
+	}
+	// RFC 6455, section 4.1: a WebSocket is opened by a GET.
+	w := sibling("GET", "Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	if w.Code != http.StatusOK || w.Body.String() != "alice" {
+		t.Errorf("a WebSocket: got %d, %q; if it is refused now, say so in the README", w.Code, w.Body)
 	}
 }
 

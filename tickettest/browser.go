@@ -8,9 +8,9 @@ import (
 )
 
 // Browser returns a client for server with a jar of its own, which has cookies
-// in it from the beginning: each call is another browser of another user, or of
-// the same. It follows redirects, as browsers do; set its CheckRedirect to see
-// them. Paths are appended to server.URL.
+// in it from the beginning: each call is another browser, of another user or of
+// the same one. It follows redirects, as browsers do; set its CheckRedirect to
+// see them. Paths are appended to server.URL. The end of the test closes server.
 //
 // The server is one of [httptest.NewTLSServer]: a jar keeps Secure cookies from
 // plain http, and a site would look as if nobody could sign in.
@@ -25,5 +25,6 @@ func Browser(tb TB, server *httptest.Server, cookies ...*http.Cookie) *http.Clie
 		tb.Fatalf("tickettest: %v", err)
 	}
 	jar.SetCookies(u, cookies)
+	tb.Cleanup(server.Close)
 	return &http.Client{Transport: server.Client().Transport, Jar: jar}
 }

@@ -29,7 +29,6 @@ func TestBrowser(t *testing.T) {
 	clock := tickettest.NewClock()
 	m := clock.NewManager(t)
 	server := httptest.NewTLSServer(clock.Handler(site(m)))
-	defer server.Close()
 	get := func(b *http.Client) string {
 		t.Helper()
 		res, err := b.Get(server.URL)
@@ -51,5 +50,14 @@ func TestBrowser(t *testing.T) {
 	clock.Advance(31 * time.Minute)
 	if got := get(laptop); got != "-" {
 		t.Errorf("after 31 minutes: got %s, want -", got)
+	}
+}
+
+func TestBrowserClosesServer(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Run("", func(t *testing.T) { tickettest.Browser(t, server) })
+	if res, err := server.Client().Get(server.URL); err == nil {
+		res.Body.Close()
+		t.Error("the server outlives the test")
 	}
 }

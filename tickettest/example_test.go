@@ -30,7 +30,6 @@ func ExampleBrowser() {
 	var _ = func(t *testing.T) { // TestSignOutOthers
 		m := tickettest.NewManager(t)
 		server := httptest.NewTLSServer(site(m))
-		defer server.Close()
 		phone := tickettest.Browser(t, server, tickettest.Cookie(t, m, ticketstore.NewTicket("alice")))
 		laptop := tickettest.Browser(t, server, tickettest.Cookie(t, m, ticketstore.NewTicket("alice")))
 		if _, err := laptop.Post(server.URL+"/others", "", nil); err != nil {
