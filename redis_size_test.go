@@ -132,7 +132,7 @@ func TestLargeTicketOfActiveUser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := miniBackend(t)
-			s := newSite(t, b, Config{IdleTimeout: idle})
+			s := newSite(t, b, Config{IdleTimeout: idle, StoreTimeout: time.Minute})
 			c := s.login(t, "alice")
 			tk := s.ticket(t, c)
 			full := sized(t, tk, 64<<10)
@@ -145,7 +145,7 @@ func TestLargeTicketOfActiveUser(t *testing.T) {
 				t.Fatalf("got a ticket of %d bytes, want 64 KiB", len(data))
 			}
 
-			s = newSiteOn(t, b, b.store(t, test.renewing), Config{IdleTimeout: idle})
+			s = newSiteOn(t, b, b.store(t, test.renewing), Config{IdleTimeout: idle, StoreTimeout: time.Minute})
 			for range 3 {
 				b.advance(idle * 2 / 3)
 				r := s.request(t, "GET", "/", c)

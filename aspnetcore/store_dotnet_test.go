@@ -467,10 +467,14 @@ func TestItemsSurvive(t *testing.T) {
 		if err := s.Renew(s.ctx(t), dotnetKey, tk); err != nil {
 			t.Fatal(err)
 		}
+		before := s.now().Truncate(time.Second)
 		s.slide(dotnetKey, now.Add(80*time.Minute))
 		got := s.retrieve(dotnetKey)
+		if got.IssuedAt.Before(before) || got.IssuedAt.After(s.now()) {
+			t.Errorf("got .issued %v, want the time of the renewal, after %v", got.IssuedAt, before)
+		}
 		want := tk.Clone()
-		want.ExpiresAt, want.IssuedAt, want.Revision = now.Add(80*time.Minute), s.now().UTC().Truncate(time.Second), got.Revision
+		want.ExpiresAt, want.IssuedAt, want.Revision = now.Add(80*time.Minute), got.IssuedAt, got.Revision
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", utc(want)) {
 			t.Errorf("got  %+v\nwant %+v", got, utc(want))
 		}
