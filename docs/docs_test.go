@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,21 +111,13 @@ func refresh(r *http.Request, m *ticketstore.Manager, redeem func(refreshToken s
 	return err
 }
 
-var proxies = netip.MustParsePrefix("10.0.0.0/8")
-
-// clientAddr is for Config.ClientAddr, behind proxies that append to
-// X-Forwarded-For the address that they were called from.
-func clientAddr(r *http.Request) netip.Addr {
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-	addr := peer.Addr().Unmap()
-	for _, hop := range slices.Backward(hops) {
-		if !proxies.Contains(addr) {
-			break // what is before it, anybody can have written
-		}
-		addr, _ = netip.ParseAddr(strings.TrimSpace(hop))
-	}
-	return addr
+// behindProxies is for an application that nginx on 10.0.0.0/8 serves under
+// /shop, a prefix that it takes off.
+func behindProxies(cfg ticketstore.Config) ticketstore.Config {
+	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	cfg.PathPrefix = func(*http.Request) string { return "/shop" }
+	cfg.LoginPath = "/shop/login"
+	return cfg
 }
 
 // nameless keeps the user agent out of tickets. Put it around Wrap.
@@ -346,21 +337,24 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
-func TestClientAddrBehindProxies(t *testing.T) {
-	for _, test := range []struct{ peer, forwarded, want string }{
-		{"203.0.113.9:1", "198.51.100.1", "203.0.113.9"}, // no proxy of ours
-		{"10.0.0.1:1", "203.0.113.9", "203.0.113.9"},
-		{"10.0.0.1:1", "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"},
-		{"10.0.0.1:1", "", "invalid IP"},
-		{"10.0.0.1:1", "203.0.113.9, nonsense", "invalid IP"},
-		{"@", "203.0.113.9", "invalid IP"},
-	} {
-		r := request(nil)
-		r.RemoteAddr = test.peer
-		r.Header.Set("X-Forwarded-For", test.forwarded)
-		if got := clientAddr(r).String(); got != test.want {
-			t.Errorf("%s, %q: got %s, want %s", test.peer, test.forwarded, got, test.want)
-		}
+func TestBehindProxies(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), behindProxies(ticketstore.Config{}))
+	r := request(nil)
+	r.RemoteAddr = "10.0.0.1:4711"
+	r.Header.Set("X-Forwarded-For", "198.51.100.1, 203.0.113.9:1234, 10.0.0.2") // the first is the client's word
+	if err := m.SignIn(httptest.NewRecorder(), r, ticketstore.NewTicket("alice")); err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := store.Sessions(t.Context(), "alice")
+	if err != nil || len(sessions) != 1 || sessions[0].Device.Addr.String() != "203.0.113.9" {
+		t.Errorf("got %+v, %v, want one from 203.0.113.9", sessions, err)
+	}
+	w := httptest.NewRecorder()
+	r = httptest.NewRequest("GET", "/orders", nil)
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	m.Require(http.NotFoundHandler()).ServeHTTP(w, r)
+	if got, want := w.Header().Get("Location"), "/shop/login?ReturnUrl=%2Fshop%2Forders"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

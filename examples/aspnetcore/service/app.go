@@ -4,10 +4,7 @@ import (
 	"embed"
 	"html/template"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/devices"
@@ -103,21 +100,6 @@ func unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
 	w.Header().Set("Retry-After", "5")
 	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
-}
-
-// forwardedAddr returns the client's address as the proxy on this machine says
-// it; anyone else could say anything.
-func forwardedAddr(r *http.Request) netip.Addr {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	addr, err := netip.ParseAddr(host)
-	if err != nil || !addr.IsLoopback() {
-		return addr.Unmap()
-	}
-	list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	if client, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
-		return client.Unmap()
-	}
-	return addr.Unmap()
 }
 
 type user struct{ name, password, role, department string }

@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -153,8 +154,8 @@ func open(ctx context.Context, client redis.UniversalClient, s shared, stdout io
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg.LoginPath = "/login" // the ASP.NET Core application's
-	cfg.ClientAddr = forwardedAddr
+	cfg.LoginPath = "/login"                                                                                    // the ASP.NET Core application's
+	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")} // the proxy is on this machine
 	manager, err := ticketstore.NewManager(store, cfg)
 	return manager, store, err
 }
