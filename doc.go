@@ -53,5 +53,10 @@
 //
 // # Stores
 //
-// [RedisStore] is one [TicketStore]; package storetest checks any other.
+// [RedisStore] is one [TicketStore]; package storetest checks any other. Package
+// tickettest has one for tests and development, without a server, and package
+// aspnetcore one that shares sessions with ASP.NET Core applications.
+//
+// Packages devices and admin are the pages where users and operators see
+// sessions and end them.
 package ticketstore
