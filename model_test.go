@@ -163,6 +163,9 @@ func patientOptions(addr string) *redis.Options {
 // patient returns b with a client of its own that waits long.
 func patient(t testing.TB, b *backend) *backend {
 	c := *b
+	if c.cached != nil {
+		return &c
+	}
 	if c.cluster {
 		c.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs, ContextTimeoutEnabled: true,
 			DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience})
