@@ -22,12 +22,19 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
-func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+func TestMain(m *testing.M) {
+	if of, ok := os.LookupEnv(writerEnv); ok {
+		addr, prefix, _ := strings.Cut(of, " ")
+		os.Exit(writerProcess(addr, prefix))
+	}
+	os.Exit(redistest.Main(m))
+}
 
 // A backend is a Redis, and a clock for the application that uses it. A real
 // Redis goes by its own: the application's is behind as the test goes on, and
@@ -36,6 +43,7 @@ type backend struct {
 	*testClock
 	addrs   []string
 	cluster bool
+	cached  *recentWrites // of all stores, if they read from the client's cache
 	client  redis.UniversalClient
 	prefix  string // of this test alone
 }
@@ -81,10 +89,14 @@ func (b *backend) ctx(t testing.TB) context.Context { return b.context(t.Context
 func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
 	t.Helper()
 	cfg.Prefix = b.prefix
+	if b.cached != nil {
+		cfg.MaxStaleness = b.cached.window
+	}
 	s, err := NewRedisStore(b.client, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.writes = b.cached
 	return s
 }
 
@@ -114,6 +126,14 @@ func (b *backend) keys(t testing.TB) []string {
 	return keys
 }
 
+// getPastCache reads a string as Redis has it: no cache answers a pipeline.
+func (b *backend) getPastCache(ctx context.Context, key string) (string, error) {
+	pipe := b.client.Pipeline()
+	value := pipe.Get(ctx, key)
+	_, err := pipe.Exec(ctx)
+	return value.Val(), err
+}
+
 func randomPrefix() string { return "test-" + strings.ToLower(rand.Text()) + "-" }
 
 func redisOptions(addr string) *redis.Options {
@@ -139,9 +159,32 @@ func clusterBackend(t testing.TB) *backend {
 	return (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
 }
 
+// cachedBackend is a Redis whose client has a cache. All is one process there,
+// which never reads its own old value.
+func cachedBackend(t testing.TB) *backend {
+	b := realBackend(t)
+	b.cached = &recentWrites{window: time.Minute}
+	b.client = redis.NewClient(cachedOptions(b.addrs[0], 30*time.Second))
+	t.Cleanup(func() { b.client.Close() })
+	return b
+}
+
+// cachedOptions are those of a client whose cache may answer with what is
+// maxStaleness and half a minute old.
+func cachedOptions(addr string, maxStaleness time.Duration) *redis.Options {
+	o := redisOptions(addr)
+	o.ReadTimeout = 30 * time.Second
+	o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: maxStaleness}
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, RelaxedTimeout: o.ReadTimeout}
+	return o
+}
+
 // another returns b as a second process sees it, by a client of its own.
 func (b *backend) another(t testing.TB) *backend {
 	c := *b
+	if c.cached != nil {
+		return &c
+	}
 	if c.cluster {
 		c.client = redis.NewClusterClient(redistest.ClusterOptions(c.addrs))
 	} else {
@@ -151,12 +194,13 @@ func (b *backend) another(t testing.TB) *backend {
 	return &c
 }
 
-// eachBackend runs a test on miniredis, a real Redis and a real Cluster, in
-// parallel to others.
+// eachBackend runs a test on miniredis, a real Redis, with a cache and without,
+// and a real Cluster, in parallel to others.
 func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
 	t.Parallel()
 	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniBackend(t)) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, realBackend(t)) })
+	t.Run("cached", func(t *testing.T) { t.Parallel(); test(t, cachedBackend(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
 }
 

@@ -23,6 +23,7 @@ import (
 // sends the command again.
 type proxy struct {
 	addr, server string
+	valve        *valve // unless nil
 
 	mu    sync.Mutex
 	skip  int    // scripts to let pass before
@@ -32,11 +33,17 @@ type proxy struct {
 }
 
 func startProxy(t testing.TB, server string) *proxy {
+	p := &proxy{server: server}
+	p.start(t)
+	return p
+}
+
+func (p *proxy) start(t testing.TB) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{addr: l.Addr().String(), server: server}
+	p.addr = l.Addr().String()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -56,7 +63,6 @@ func startProxy(t testing.TB, server string) *proxy {
 		p.mu.Unlock()
 		wg.Wait()
 	})
-	return p
 }
 
 // arm makes the proxy lose the next cuts replies after skip more scripts.
@@ -92,6 +98,11 @@ func (p *proxy) serve(client net.Conn) {
 	p.mu.Lock()
 	p.conns = append(p.conns, client, server)
 	p.mu.Unlock()
+	if p.valve != nil {
+		go p.valve.pass(server, client, false)
+		p.valve.pass(client, server, true)
+		return
+	}
 	// A connection has one command under way at a time, whose start comes in
 	// one piece. So if there is a cut to make, the next bytes from the server
 	// are the reply to lose.

@@ -57,6 +57,14 @@ type RedisConfig struct {
 	// nobody out. Every request reads the whole ticket: keep what is large
 	// elsewhere.
 	MaxTicketBytes int
+
+	// MaxStaleness is how old an answer of Retrieve may be that comes from the
+	// client's own cache, which go-redis has with ClientSideCacheConfig: for so
+	// long another process may still take a session that has been revoked for
+	// live, and see its old claims. A process reads what it has itself written,
+	// and a cached answer never refuses. If zero, Redis is asked each time, and
+	// a client with a cache is refused. See docs/operations.md.
+	MaxStaleness time.Duration
 }
 
 // A RedisStore keeps tickets in Redis 6.2 or newer, or Valkey: a single node,
@@ -78,6 +86,7 @@ type RedisStore struct {
 	whenFull       string
 	maxTicketBytes int
 	decoded        decoded.Cache[decodedRecord] // by session ID
+	writes         *recentWrites                // nil without MaxStaleness
 }
 
 // A decodedRecord is never changed.
@@ -117,8 +126,11 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if cfg.RefuseNew {
 		s.whenFull = "refuse"
 	}
+	if cfg.MaxStaleness > 0 {
+		s.writes = &recentWrites{window: cfg.MaxStaleness}
+	}
 	var errs []error
-	if err := redischeck.Client(client); err != nil {
+	if err := redischeck.Client(client, cfg.MaxStaleness); err != nil {
 		errs = append(errs, err)
 	}
 	if cfg.Serializer != nil && redischeck.IsNil(cfg.Serializer) {
@@ -182,13 +194,13 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between.
 	for range 100 {
-		reply, err := runOnce(ctx, s.client, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
+		reply, err := s.runOnce(ctx, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
 				return "", false, fmt.Errorf("ticketstore: store: %w", err)
 			}
-			have, getErr := s.client.Get(ctx, record).Result()
+			have, getErr := s.read(ctx, &record)
 			if have != value {
 				return "", errors.Is(getErr, redis.Nil), fmt.Errorf("ticketstore: store: %w", err)
 			}
@@ -250,7 +262,7 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	}
 	revision := newRevision()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
-	status, err := renewScript.Run(ctx, s.client, keys,
+	status, err := s.run(ctx, renewScript, keys,
 		id, t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
 		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli()).Text()
 	if err != nil {
@@ -280,7 +292,20 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := s.get(ctx, "retrieve", k)
+	if s.writes != nil && !s.writes.has(k.id) && !isFresh(ctx) {
+		t, err := s.retrieve(ctx, k, true)
+		refused := errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || err == nil && t.Revision == ""
+		if !refused {
+			return t, err
+		}
+	}
+	return s.retrieve(ctx, k, false)
+}
+
+// retrieve returns the ticket that k opens; if cached, the client's cache may
+// answer.
+func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ticket, error) {
+	record, err := s.get(ctx, "retrieve", k, cached)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +350,9 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return nil
 	case errors.Is(err, ErrUndecodable):
 		// Nothing says whose it was; listing repairs the index.
-		err = s.client.Del(ctx, s.recordKey(k.partition, id)).Err()
+		record := s.recordKey(k.partition, id)
+		defer s.writing([]string{record})()
+		err = s.client.Del(ctx, record).Err()
 	case err != nil:
 		return err
 	default:
@@ -333,7 +360,7 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			return nil
 		}
 		keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, e.subject)...)
-		err = removeScript.Run(ctx, s.client, keys, id, e.subject, k.verifier()).Err()
+		err = s.run(ctx, removeScript, keys, id, e.subject, k.verifier()).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
@@ -341,9 +368,15 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	return nil
 }
 
-// get reads a record for the operation op.
-func (s *RedisStore) get(ctx context.Context, op string, k redisKey) (string, error) {
-	record, err := s.client.Get(ctx, s.recordKeyOf(k)).Result()
+// get reads a record for the operation op; if cached, the client's cache may
+// answer.
+func (s *RedisStore) get(ctx context.Context, op string, k redisKey, cached bool) (string, error) {
+	key := s.recordKeyOf(k)
+	var arg any = &key
+	if cached {
+		arg = key
+	}
+	record, err := s.read(ctx, arg)
 	switch {
 	case err == nil:
 		return record, nil
@@ -355,9 +388,20 @@ func (s *RedisStore) get(ctx context.Context, op string, k redisKey) (string, er
 	return "", fmt.Errorf("ticketstore: %s: session %s: %w", op, k.id, err)
 }
 
+// read is one GET. Its key is a *string where only Redis may answer: go-redis
+// keeps no answers for such keys.
+func (s *RedisStore) read(ctx context.Context, key any) (string, error) {
+	cmd := redis.NewStringCmd(ctx, "get", key)
+	_ = s.client.Process(ctx, cmd) // the error is cmd's, too
+	return cmd.Result()
+}
+
+// writing is called before keys are written; what it returns, after.
+func (s *RedisStore) writing(keys []string) (end func()) { return s.writes.begin(s.tags[0], keys) }
+
 // record reads a record for the operation op and parses its envelope.
 func (s *RedisStore) record(ctx context.Context, op string, k redisKey) (envelope, error) {
-	record, err := s.get(ctx, op, k)
+	record, err := s.get(ctx, op, k, false)
 	if err != nil {
 		return envelope{}, err
 	}

@@ -18,22 +18,23 @@ const checkCommands = `
 
 // Check reports how fit Redis is for the store, in words that an operator can
 // act on. It takes one round trip; in a Cluster one to learn the masters, then
-// one to each that keeps tickets, whose address begins the message. It changes
-// nothing.
+// one to each that keeps tickets, whose address begins the message; with
+// [RedisConfig].MaxStaleness one or two more. It changes nothing.
 //
 // The error joins what keeps the store from serving: Redis is "unreachable",
 // "refused" a command or a write, is a "replica" or "too old". The warnings
 // are what to look at while it serves: "context deadlines" that the client
 // ignores, "maxmemory-policy" if it may evict tickets or indexes (it evicts
-// nothing without a maxmemory), no "persistence", a "clock" over a second off;
-// "unknown" where the server does not say. Log them, but fail no readiness
-// probe over them: they do not go away by themselves.
+// nothing without a maxmemory), no "persistence", a "clock" over a second off,
+// the client's "cache" if it does not work; "unknown" where the server does not
+// say. Log them, but fail no readiness probe over them: they do not go away by
+// themselves.
 func (s *RedisStore) Check(ctx context.Context) (warnings []string, err error) {
 	var keys []string
 	for p := range partitions {
 		keys = append(keys, s.recordKey(byte(p), "check"))
 	}
-	warnings, err = redischeck.Servers(ctx, s.client, keys, checkCommands)
+	warnings, err = redischeck.Servers(ctx, s.client, keys, checkCommands, s.writes != nil)
 	if err != nil {
 		err = fmt.Errorf("ticketstore: check: %w", err)
 	}

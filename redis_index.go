@@ -34,12 +34,14 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 	p := partition(subject)
 	keys := s.indexKeys(p, subject)
 	now := clock.Now(ctx)
-	members, err := s.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+	pipe := s.client.Pipeline() // past the client's cache, even for one command
+	found := pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
 		Key: keys[0], Start: after(now), Stop: "+inf", ByScore: true,
-	}).Result()
-	if err != nil {
+	})
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
+	members := found.Val()
 	if len(members) == 0 {
 		return nil, nil
 	}
@@ -49,14 +51,14 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 	for i, m := range members {
 		ids[i] = m.Member.(string)
 	}
-	records, err := s.client.MGet(ctx, s.withRecords(nil, p, ids)...).Result()
-	if err != nil {
+	records := pipe.MGet(ctx, s.withRecords(nil, p, ids)...)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
 	var sessions []Session
 	var gone []string
 	for i, id := range ids {
-		record, ok := records[i].(string)
+		record, ok := records.Val()[i].(string)
 		if !ok {
 			gone = append(gone, id)
 			continue
@@ -67,7 +69,7 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 		}
 	}
 	if len(gone) > 0 {
-		if err := pruneScript.Run(ctx, s.client, s.withRecords(keys, p, gone), appendStrings([]any{subject}, gone)...).Err(); err != nil {
+		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, gone), appendStrings([]any{subject}, gone)...).Err(); err != nil {
 			return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 		}
 	}
@@ -143,11 +145,12 @@ func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (re
 // revokeListed ends all sessions of subject but keep. That keep is live is
 // checked in the step that ends the first ones.
 func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
-	ids, err := s.client.ZRange(ctx, s.indexKeys(partition(subject), subject)[0], 0, -1).Result()
-	if err != nil {
+	pipe := s.client.Pipeline() // past the client's cache
+	listed := pipe.ZRange(ctx, s.indexKeys(partition(subject), subject)[0], 0, -1)
+	if _, err := pipe.Exec(ctx); err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
-	ids = slices.DeleteFunc(ids, func(id string) bool { return id == keep })
+	ids := slices.DeleteFunc(listed.Val(), func(id string) bool { return id == keep })
 	for {
 		batch := ids[:min(len(ids), revokeBatch)]
 		n, err := s.revoke(ctx, subject, keep, batch)
@@ -167,7 +170,7 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	n, err := revokeScript.Run(ctx, s.client, s.withRecords(append(keys, kept), p, ids), appendStrings([]any{subject, keep}, ids)...).Int()
+	n, err := s.run(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendStrings([]any{subject, keep}, ids)...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

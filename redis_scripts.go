@@ -64,12 +64,20 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 	return cmds, nil
 }
 
-// runOnce runs a script that go-redis must not repeat when the reply is lost.
-func runOnce(ctx context.Context, client redis.UniversalClient, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {
+// run runs a script, which writes what it declares.
+func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	defer s.writing(keys)()
+	return script.Run(ctx, s.client, keys, args...)
+}
+
+// runOnce is run for a script that go-redis must not repeat when the reply is
+// lost.
+func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {
+	defer s.writing(keys)()
 	run := func(command, script string) *redis.Cmd {
 		all := appendStrings([]any{command, script, len(keys)}, keys)
 		cmd := onceCmd{redis.NewCmd(ctx, append(all, args...)...)}
-		_ = client.Process(ctx, cmd) // the error is cmd's, too
+		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd
 	}
 	cmd := run("evalsha", script.Hash())

@@ -15,7 +15,9 @@ import (
 // endings are the ways to end the only session of alice.
 var endings = map[string]func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) error{
 	"Remove": func(ctx context.Context, s *RedisStore, key Key, _ *Ticket) error { return s.Remove(ctx, key) },
-	"Revoke": func(ctx context.Context, s *RedisStore, _ Key, tk *Ticket) error { return s.Revoke(ctx, "alice", tk.ID) },
+	"Revoke": func(ctx context.Context, s *RedisStore, _ Key, tk *Ticket) error {
+		return s.Revoke(ctx, "alice", tk.ID)
+	},
 	"RevokeAll": func(ctx context.Context, s *RedisStore, _ Key, _ *Ticket) error {
 		_, err := s.RevokeAll(ctx, "alice")
 		return err

@@ -34,7 +34,8 @@ type presented struct {
 	ticket *Ticket // nil if it cannot be read
 }
 
-// Resolve returns the ticket of r, read afresh, and renews and sets nothing.
+// Resolve returns the ticket of r, read afresh, past any cache, and renews and
+// sets nothing.
 // It is the decision of Wrap alone: for adapters, gRPC, and open WebSockets,
 // which outlive a ticket.
 //
@@ -48,7 +49,7 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 	if res := attached(r.Context()); res != nil && res.manager == nil && res.ticket != nil {
 		return res.ticket, nil
 	}
-	res, err := m.resolve(r)
+	res, err := m.resolve(fresh(r))
 	switch {
 	case err != nil:
 		return nil, err
@@ -120,12 +121,37 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 
 // read retrieves the tickets of keys and decides which one counts: the first
 // that is live, unless another live one is of another subject. Such a pair is
-// a cookie tossed from a sibling host, and nothing says which.
+// a cookie tossed from a sibling host, and nothing says which. What may come
+// from a cache refuses none.
 func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
-	res := &resolution{manager: m, keys: len(keys)}
+	res, tossed, err := m.readOnce(r, keys)
+	if err == nil && res.refuses(tossed) && !isFresh(r.Context()) {
+		res, tossed, err = m.readOnce(fresh(r), keys)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tossed {
+		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request has cookies of two subjects; neither counts",
+			res.ticket.ID+" "+t.ID, "sessions", []string{res.ticket.ID, t.ID})
+	}
+	if tossed != nil {
+		res.ticket, res.key = nil, ""
+	}
+	return res, nil
+}
+
+// refuses reports whether a ticket that there is does not count.
+func (res *resolution) refuses(tossed []*Ticket) bool {
+	return tossed != nil ||
+		res.ticket == nil && slices.ContainsFunc(res.presented, func(p presented) bool { return p.ticket != nil })
+}
+
+// readOnce also returns the live tickets of other subjects than the first one's.
+func (m *Manager) readOnce(r *http.Request, keys []Key) (res *resolution, tossed []*Ticket, err error) {
+	res = &resolution{manager: m, keys: len(keys)}
 	res.presented = res.first[:0]
 	now := m.now(r.Context())
-	var tossed bool
 	for _, key := range keys {
 		t, err := m.retrieve(r.Context(), key)
 		switch {
@@ -137,7 +163,7 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 		case errors.Is(err, ErrNotFound):
 			continue
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 		res.presented = append(res.presented, presented{key, t})
 		if !now.Before(m.deadline(t)) {
@@ -146,15 +172,10 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 		if res.ticket == nil {
 			res.ticket, res.key = t, key
 		} else if res.ticket.Subject != t.Subject {
-			tossed = true
-			m.logRepeated(r, slog.LevelWarn, "ticketstore: a request has cookies of two subjects; neither counts",
-				res.ticket.ID+" "+t.ID, "sessions", []string{res.ticket.ID, t.ID})
+			tossed = append(tossed, t)
 		}
 	}
-	if tossed {
-		res.ticket, res.key = nil, ""
-	}
-	return res, nil
+	return res, tossed, nil
 }
 
 // slide records the use of r's ticket, if that is due and r counts as activity.

@@ -157,7 +157,7 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	if err != nil {
 		return nil, err
 	}
-	res, err := m.read(r, keys)
+	res, err := m.read(fresh(r), keys)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (m *Manager) update(r *http.Request, key Key, change, write func(*Ticket) e
 		return nil, ErrNotFound
 	}
 	for conflicts := 0; ; conflicts++ {
-		t, err := m.retrieve(r.Context(), key)
+		t, err := m.retrieve(fresh(r).Context(), key)
 		if err != nil {
 			return nil, err
 		}

@@ -45,7 +45,7 @@ func (m *Manager) Status() http.Handler {
 			http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
 			return
 		}
-		res, err := m.resolve(r)
+		res, err := m.resolve(fresh(r))
 		if err != nil {
 			m.fail(w, r, err)
 			return

@@ -130,7 +130,11 @@ func TestRedisLayout(t *testing.T) {
 			t.Fatal(err)
 		}
 		k, _ = parseRedisKey(key)
-		head, _, _ = strings.Cut(b.client.Get(ctx, tag+tk.ID).Val(), "\n")
+		record, err = b.getPastCache(ctx, tag+tk.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ = strings.Cut(record, "\n")
 		if want := fmt.Sprintf("2 u %s %s %s %d alice", tk.Revision, k.verifier(), old.verifier(), at2.UnixMilli()); head != want {
 			t.Errorf("after a rotation: got envelope %q, want %q", head, want)
 		}

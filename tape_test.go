@@ -34,6 +34,9 @@ func (b *backend) taped(t *testing.T) (*backend, *tape) {
 	}
 	c.client = redis.NewClient(opt)
 	t.Cleanup(func() { c.client.Close() })
+	if err := c.client.Ping(t.Context()).Err(); err != nil { // dials once, which a pipeline would do twice
+		t.Fatal(err)
+	}
 	return &c, tp
 }
 

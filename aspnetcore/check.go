@@ -19,7 +19,7 @@ const checkCommands = `
 
 // Check reports how fit Redis is for the store, as RedisStore.Check does.
 func (s *Store) Check(ctx context.Context) (warnings []string, err error) {
-	warnings, err = redischeck.Servers(ctx, s.client, []string{s.instance + indexName + "check"}, checkCommands)
+	warnings, err = redischeck.Servers(ctx, s.client, []string{s.instance + indexName + "check"}, checkCommands, false)
 	if err != nil {
 		err = fmt.Errorf("aspnetcore: check: %w", err)
 	}

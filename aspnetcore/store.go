@@ -112,7 +112,7 @@ func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 		s.maxSessions = defaultMaxSessions
 	}
 	var errs []error
-	if err := redischeck.Client(client); err != nil {
+	if err := redischeck.Client(client, 0); err != nil {
 		errs = append(errs, err)
 	}
 	if _, ok := client.(*redis.ClusterClient); ok && !hashTag.MatchString(cfg.InstanceName) {

@@ -21,8 +21,8 @@ import (
 // is ever kept. What it reports is said at RedisStore.Check. It runs commands,
 // a list of Lua tables about a key k, so that none has an effect: it fails as
 // the store would, where an ACL refuses one, on a replica, when memory or the
-// disk is full.
-func Servers(ctx context.Context, client redis.UniversalClient, keys []string, commands string) (warnings []string, err error) {
+// disk is full. If cached, the client's own cache is tried, too.
+func Servers(ctx context.Context, client redis.UniversalClient, keys []string, commands string, cached bool) (warnings []string, err error) {
 	script := redis.NewScript(`
 local k = KEYS[1]
 for _, command in ipairs({` + commands + `}) do
@@ -52,7 +52,12 @@ return 'OK'`)
 	}
 	var wg sync.WaitGroup
 	for i := range nodes {
-		wg.Go(func() { nodes[i].check(ctx, script) })
+		wg.Go(func() {
+			nodes[i].check(ctx, script)
+			if cached && len(nodes[i].errs) == 0 {
+				nodes[i].checkCache(ctx)
+			}
+		})
 	}
 	wg.Wait()
 	var errs []error

@@ -2,13 +2,16 @@ package redischeck
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Client returns why a store cannot use client.
-func Client(client redis.UniversalClient) error {
+// Client returns why a store cannot use client. Of the client's own cache it
+// takes answers that are at most maxStaleness old; if that is zero, none.
+func Client(client redis.UniversalClient, maxStaleness time.Duration) error {
 	if IsNil(client) {
 		return errors.New("client: it is nil")
 	}
@@ -20,7 +23,13 @@ func Client(client redis.UniversalClient) error {
 			return errors.New("client: ReadOnly, RouteByLatency and RouteRandomly read from replicas, which may still hold a revoked ticket")
 		}
 	}
-	return nil
+	switch {
+	case maxStaleness < 0:
+		return fmt.Errorf("MaxStaleness: %v is negative", maxStaleness)
+	case maxStaleness > 0:
+		return cacheWithin(client, maxStaleness)
+	}
+	return noCache(client)
 }
 
 // IsNil also finds the nil pointer in an interface, which would panic later.

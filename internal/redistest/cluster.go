@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 const slots = 16384
@@ -32,19 +33,58 @@ func SharedCluster(tb testing.TB) []string {
 	return shared.cluster
 }
 
+// StartClusterWithReplica is StartCluster with a replica of the first master,
+// which takes over some four seconds after that has hung.
+func StartClusterWithReplica(tb testing.TB, n int) (masters []*Server, replica *Server) {
+	tb.Helper()
+	const nodeTimeout = 2 * time.Second
+	masters = startMasters(tb, tb.Cleanup, n, nodeTimeout)
+	replica = startNode(tb, tb.Cleanup, nodeTimeout)
+	ctx, c := context.Background(), replica.client()
+	defer c.Close()
+	host, port, err := net.SplitHostPort(masters[0].Addr)
+	check(tb, err)
+	check(tb, c.ClusterMeet(ctx, host, port).Err())
+	check(tb, awaitCluster(replica, n+1))
+	first := masters[0].client()
+	defer first.Close()
+	check(tb, c.ClusterReplicate(ctx, first.ClusterMyID(ctx).Val()).Err())
+	check(tb, replica.await(func(ctx context.Context) error {
+		info, err := c.Info(ctx, "replication").Result()
+		if err == nil && !strings.Contains(info, "master_link_status:up\r\n") {
+			err = errors.New(info)
+		}
+		return err
+	}))
+	return masters, replica
+}
+
 func startCluster(tb testing.TB, cleanup func(func()), n int) (addrs []string) {
 	tb.Helper()
-	var nodes []*Server
+	for _, s := range startMasters(tb, cleanup, n, Patience) {
+		addrs = append(addrs, s.Addr)
+	}
+	return addrs
+}
+
+func startMasters(tb testing.TB, cleanup func(func()), n int, nodeTimeout time.Duration) (nodes []*Server) {
+	tb.Helper()
+	var addrs []string
 	for i := range n {
-		s := start(tb, cleanup, nil, "--cluster-enabled", "yes",
-			"--cluster-node-timeout", strconv.FormatInt(Patience.Milliseconds(), 10), "--cluster-announce-ip", "127.0.0.1")
+		s := startNode(tb, cleanup, nodeTimeout)
 		join(tb, s, addrs, i, n)
 		nodes, addrs = append(nodes, s), append(addrs, s.Addr)
 	}
 	for _, s := range nodes {
 		check(tb, awaitCluster(s, n))
 	}
-	return addrs
+	return nodes
+}
+
+func startNode(tb testing.TB, cleanup func(func()), nodeTimeout time.Duration) *Server {
+	tb.Helper()
+	return start(tb, cleanup, nil, "--cluster-enabled", "yes",
+		"--cluster-node-timeout", strconv.FormatInt(nodeTimeout.Milliseconds(), 10), "--cluster-announce-ip", "127.0.0.1")
 }
 
 // join gives node i of n its slots and introduces it to the nodes before it.

@@ -1,0 +1,289 @@
+package ticketstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
+)
+
+// cachedCluster returns a store on b's Cluster, each of whose nodes has a cache
+// in its client.
+func cachedCluster(t testing.TB, b *backend, maxStaleness time.Duration) (*RedisStore, *redis.ClusterClient) {
+	t.Helper()
+	o := cachedClusterOptions(b.addrs, maxStaleness)
+	client := redis.NewClusterClient(o)
+	t.Cleanup(func() { client.Close() })
+	s, err := NewRedisStore(client, RedisConfig{Prefix: b.prefix, MaxStaleness: maxStaleness + o.ReadTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, client
+}
+
+func cachedClusterOptions(addrs []string, maxStaleness time.Duration) *redis.ClusterOptions {
+	return &redis.ClusterOptions{
+		Addrs: addrs, ContextTimeoutEnabled: true, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, RelaxedTimeout: time.Second},
+		NewClient: func(o *redis.Options) *redis.Client {
+			o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: maxStaleness}
+			return redis.NewClient(o)
+		},
+	}
+}
+
+// On every master the cache answers, hears of what others write, and is passed
+// by for what this process has written.
+func TestCachedCluster(t *testing.T) {
+	t.Parallel()
+	b := clusterBackend(t)
+	writer := b.store(t, RedisConfig{})
+	reader, client := cachedCluster(t, b, time.Hour)
+	ctx := b.ctx(t)
+	for i := range 60 {
+		key, tk := cachedSession(t, b, writer, reader, fmt.Sprint("user-", i))
+		if _, err := reader.Retrieve(ctx, key); err != nil {
+			t.Fatal(err)
+		}
+		s := writer
+		if i%2 == 0 {
+			s = reader
+		}
+		if err := s.Revoke(ctx, tk.Subject, tk.ID); err != nil {
+			t.Fatal(err)
+		}
+		gone := func() bool {
+			_, err := reader.Retrieve(ctx, key)
+			return errors.Is(err, ErrNotFound)
+		}
+		if s == reader && !gone() || !eventually(gone) {
+			t.Fatalf("session %d is alive after its end", i)
+		}
+	}
+	if err := client.ForEachMaster(ctx, func(_ context.Context, c *redis.Client) error {
+		if hits := c.CSCStats().Hits; hits == 0 {
+			return fmt.Errorf("%s: the cache has answered nothing", c.Options().Addr)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// watch has reader read a ticket that writer renews all the time, and fails if
+// a call that began later than the bound after the end of a renewal gets what
+// was there before. It returns how many renewals there were, and reads.
+func watch(t *testing.T, b *backend, writer, reader *RedisStore, key Key, tk *Ticket, bound time.Duration, until *atomic.Bool) (renewals, reads int) {
+	var mu sync.Mutex
+	number := map[string]int{tk.Revision: 0}
+	ended := []time.Time{time.Now()} // by number
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !until.Load() {
+			// One that is lost is found out, and taken over, by reading.
+			if err := writer.Renew(b.ctx(t), key, tk); err != nil {
+				if got, err := writer.Retrieve(b.ctx(t), key); err == nil {
+					tk = got
+				} else {
+					continue
+				}
+			}
+			mu.Lock()
+			if _, known := number[tk.Revision]; !known {
+				number[tk.Revision] = len(ended)
+				ended = append(ended, time.Now())
+			}
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	for !until.Load() {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(b.ctx(t), 100*time.Millisecond)
+		got, err := reader.Retrieve(ctx, key)
+		cancel()
+		if errors.Is(err, ErrNotFound) {
+			t.Errorf("a live session was refused: %v", err)
+			until.Store(true)
+		}
+		if err != nil {
+			continue
+		}
+		reads++
+		mu.Lock()
+		if n, known := number[got.Revision]; known && n+1 < len(ended) && began.After(ended[n+1].Add(bound)) {
+			t.Errorf("a call that began %v after a renewal got what was there before; the bound is %v", began.Sub(ended[n+1]), bound)
+			until.Store(true)
+		}
+		mu.Unlock()
+	}
+	wg.Wait()
+	return len(ended) - 1, reads
+}
+
+// While slots move to and fro under load, the bound holds, and an absence that
+// is cached refuses nobody.
+func TestCachedClusterReshards(t *testing.T) {
+	t.Parallel()
+	addrs := redistest.StartCluster(t, 2)
+	b := (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
+	writer := b.store(t, RedisConfig{})
+	const maxStaleness = 300 * time.Millisecond
+	reader, _ := cachedCluster(t, b, maxStaleness)
+	key, tk := cachedSession(t, b, writer, reader, "alice")
+
+	// A session that the reader knows as gone comes back where its slot is now.
+	lost := newTicket(b, "alice")
+	lostKey := mustStore(t, b, writer, lost)
+	record := writer.recordKey(partition("alice"), lost.ID)
+	value, err := b.client.Get(t.Context(), record).Result()
+	if err == nil {
+		err = b.client.Del(t.Context(), record).Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Retrieve(b.ctx(t), lostKey); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("got %v, want ErrNotFound", err)
+	}
+
+	var until atomic.Bool
+	moves, moved := 0, make(chan struct{})
+	go func() {
+		defer close(moved)
+		defer until.Store(true)
+		slot := int(b.client.ClusterKeySlot(t.Context(), record).Val())
+		nodes := []*redis.Client{openRedis(t, redisOptions(addrs[0])), openRedis(t, redisOptions(addrs[1]))}
+		from := 0
+		if slot >= 8192 {
+			from = 1
+		}
+		for start := time.Now(); time.Since(start) < 3*time.Second; {
+			// A node that moves a slot on before it has heard of the other's
+			// last epoch would lose it, with all that is in it.
+			if !eventually(func() bool { return clusterView(t, nodes[0]) == clusterView(t, nodes[1]) }) {
+				t.Error("the nodes do not agree")
+				return
+			}
+			if err := moveSlot(t.Context(), nodes[from], nodes[1-from], slot); err != nil {
+				t.Error(err)
+				return
+			}
+			from = 1 - from
+			if moves++; moves == 1 {
+				if err := b.client.Set(t.Context(), record, value, time.Hour).Err(); err != nil {
+					t.Error(err)
+				} else if _, err := reader.Retrieve(b.ctx(t), lostKey); err != nil {
+					t.Errorf("got %v, want the session that is back", err)
+				}
+			}
+		}
+	}()
+	renewals, reads := watch(t, b, writer, reader, key, tk, maxStaleness+time.Second, &until)
+	<-moved
+	t.Logf("%d moves, %d renewals, %d reads", moves, renewals, reads)
+	if moves < 2 || renewals < 10 || reads < 100 {
+		t.Error("the test shows too little")
+	}
+}
+
+// clusterView returns the nodes with their epochs and slots, as c sees them.
+func clusterView(t *testing.T, c *redis.Client) string {
+	var nodes []string
+	for line := range strings.Lines(c.ClusterNodes(t.Context()).Val()) {
+		if f := strings.Fields(line); len(f) >= 8 {
+			nodes = append(nodes, f[0]+" "+f[6]+" "+strings.Join(f[8:], " "))
+		}
+	}
+	slices.Sort(nodes)
+	return strings.Join(nodes, "\n")
+}
+
+// moveSlot moves a slot and its keys.
+func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
+	id := func(c *redis.Client) string { return c.ClusterMyID(ctx).Val() }
+	if err := errors.Join(
+		to.Do(ctx, "cluster", "setslot", slot, "importing", id(from)).Err(),
+		from.Do(ctx, "cluster", "setslot", slot, "migrating", id(to)).Err(),
+	); err != nil {
+		return err
+	}
+	for {
+		keys, err := from.ClusterGetKeysInSlot(ctx, slot, 100).Result()
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			break
+		}
+		host, port, _ := strings.Cut(to.Options().Addr, ":")
+		args := []any{"migrate", host, port, "", 0, 1000, "keys"}
+		for _, k := range keys {
+			args = append(args, k)
+		}
+		if err := from.Do(ctx, args...).Err(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		to.Do(ctx, "cluster", "setslot", slot, "node", id(to)).Err(),
+		from.Do(ctx, "cluster", "setslot", slot, "node", id(to)).Err(),
+	)
+}
+
+// When a master hangs, and its replica takes over, the bound holds.
+func TestCachedClusterFailover(t *testing.T) {
+	t.Parallel()
+	masters, replica := redistest.StartClusterWithReplica(t, 3)
+	var addrs []string
+	for _, m := range masters {
+		addrs = append(addrs, m.Addr)
+	}
+	b := (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
+	b.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[1:], ContextTimeoutEnabled: true,
+		ReadTimeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond, ClusterStateReloadInterval: time.Second})
+	defer b.client.Close()
+	writer := b.store(t, RedisConfig{})
+	const maxStaleness = 300 * time.Millisecond
+	reader, _ := cachedCluster(t, b, maxStaleness)
+	var key Key
+	var tk *Ticket
+	for i := 0; ; i++ { // one of the first master's
+		subject := fmt.Sprint("user-", i)
+		if slot := b.client.ClusterKeySlot(t.Context(), writer.recordKey(partition(subject), "")).Val(); slot < 16384/3 {
+			key, tk = cachedSession(t, b, writer, reader, subject)
+			break
+		}
+	}
+	var until atomic.Bool
+	go func() {
+		defer until.Store(true)
+		time.Sleep(300 * time.Millisecond)
+		masters[0].Pause()
+		c := openRedis(t, redisOptions(replica.Addr))
+		for start := time.Now(); time.Since(start) < redistest.Patience; time.Sleep(50 * time.Millisecond) {
+			if strings.Contains(c.Info(t.Context(), "replication").Val(), "role:master") {
+				time.Sleep(3 * time.Second)
+				masters[0].Resume()
+				time.Sleep(time.Second)
+				return
+			}
+		}
+		t.Error("the replica did not take over")
+	}()
+	renewals, reads := watch(t, b, writer, reader, key, tk, maxStaleness+time.Second, &until)
+	t.Logf("%d renewals, %d reads", renewals, reads)
+	if renewals < 10 || reads < 100 {
+		t.Error("the test shows too little")
+	}
+}
