@@ -22,9 +22,9 @@ func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 const redisCap = 4
 
 // redisStore returns a store with keys of its own on client.
-func redisStore(t testing.TB, client redis.UniversalClient, refuse bool) *ticketstore.RedisStore {
+func redisStore(t testing.TB, client redis.UniversalClient, refuse bool, maxStaleness time.Duration) *ticketstore.RedisStore {
 	s, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{
-		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse,
+		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse, MaxStaleness: maxStaleness,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
 	}
 	server.SetTime(current)
 	return storetest.Fixture{
-		Store:   redisStore(t, client, refuse),
+		Store:   redisStore(t, client, refuse, 0),
 		Context: clock.NewContext(context.Background(), now),
 		Now:     now,
 		Advance: func(d time.Duration) {
@@ -76,7 +76,21 @@ func TestRedis(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: redistest.Shared(t).Addr, ContextTimeoutEnabled: true})
 	defer client.Close()
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
-		return storetest.Fixture{Store: redisStore(t, client, false), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, false, 0), Cap: redisCap}
+	})
+}
+
+// A process that reads from its client's cache keeps the rules for what it has
+// itself written.
+func TestRedisCached(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{
+		Addr: redistest.Shared(t).Addr, ContextTimeoutEnabled: true,
+		ClientSideCacheConfig: &redis.ClientSideCacheConfig{MaxStaleness: time.Minute},
+	})
+	defer client.Close()
+	storetest.Run(t, func(t testing.TB) storetest.Fixture {
+		return storetest.Fixture{Store: redisStore(t, client, false, 2*time.Minute), Cap: redisCap}
 	})
 }
 
@@ -85,6 +99,6 @@ func TestRedisCluster(t *testing.T) {
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: redistest.SharedCluster(t), ContextTimeoutEnabled: true})
 	defer client.Close()
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
-		return storetest.Fixture{Store: redisStore(t, client, true), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, true, 0), Cap: redisCap}
 	})
 }
