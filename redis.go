@@ -43,7 +43,8 @@ type RedisConfig struct {
 	MaxSessions int
 
 	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
-	// false, the session with the oldest sign-in ends instead.
+	// false, the session with the oldest sign-in ends instead. Among more than
+	// 128, a session that was deleted by hand counts until it is listed.
 	RefuseNew bool
 }
 
@@ -144,8 +145,9 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	keys = append(keys, replacedRecord)
 	args := []any{c.ID, t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
 	var more []string // IDs whose records the script has to declare
-	// Each repetition means that other sign-ins of this subject came between.
-	for range 100 {
+	// Each repetition means that other sign-ins of this subject came between,
+	// or that the cap is much lower than it was.
+	for range maxMaxSessions/scriptBatch + 100 {
 		reply, err := runOnce(ctx, s.client, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
 		if err != nil {
 			var refused redis.Error
@@ -242,7 +244,7 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 		return nil, err
 	}
 	id := k.id.String()
-	e, err := s.record(ctx, "retrieve", k.partition, id)
+	e, err := s.record(ctx, k.partition, id)
 	if err != nil {
 		return nil, err
 	}
@@ -271,21 +273,18 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return nil
 	}
 	id := k.id.String()
-	e, err := s.record(ctx, "remove", k.partition, id)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case errors.Is(err, ErrUndecodable):
-		// Nothing says whose it was; listing repairs the index.
-		err = s.client.Del(ctx, s.recordKey(k.partition, id)).Err()
-	case err != nil:
-		return err
-	default:
-		if ok, _ := e.opens(k, clock.Now(ctx)); !ok {
-			return nil
+	record := s.recordKey(k.partition, id)
+	head, err := s.client.GetRange(ctx, record, 0, maxEnvelope-1).Bytes()
+	if err == nil || redis.HasErrorPrefix(err, "WRONGTYPE") {
+		var e envelope
+		if e, err = parseEnvelope(head); err != nil {
+			// Nothing is there, or nothing that says whose it was; listing
+			// repairs the index.
+			err = s.client.Del(ctx, record).Err()
+		} else if ok, _ := e.opens(k, clock.Now(ctx)); ok {
+			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
+			err = removeScript.Run(ctx, s.client, keys, id, e.subject, k.verifier()).Err()
 		}
-		keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, e.subject)...)
-		err = removeScript.Run(ctx, s.client, keys, id, e.subject, k.verifier()).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
@@ -293,8 +292,8 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	return nil
 }
 
-// record reads a record for the operation op and parses its envelope.
-func (s *RedisStore) record(ctx context.Context, op string, partition byte, id string) (envelope, error) {
+// record reads a record and parses its envelope.
+func (s *RedisStore) record(ctx context.Context, partition byte, id string) (envelope, error) {
 	data, err := s.client.Get(ctx, s.recordKey(partition, id)).Bytes()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -302,7 +301,7 @@ func (s *RedisStore) record(ctx context.Context, op string, partition byte, id s
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return envelope{}, undecodable(id, "it is no string in Redis")
 	case err != nil:
-		return envelope{}, fmt.Errorf("ticketstore: %s: session %s: %w", op, id, err)
+		return envelope{}, fmt.Errorf("ticketstore: retrieve: session %s: %w", id, err)
 	}
 	e, err := parseEnvelope(data)
 	if err != nil {
