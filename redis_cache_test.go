@@ -812,6 +812,7 @@ func TestNewRedisStoreCache(t *testing.T) {
 	} {
 		change := func() *redis.Options {
 			o := cachedOptions("127.0.0.1:1", 2*time.Second)
+			o.ReadTimeout, o.MaintNotificationsConfig.RelaxedTimeout = time.Second, time.Second
 			o.Dialer = func(context.Context, string, string) (net.Conn, error) {
 				t.Errorf("%s: dialed", name)
 				return nil, errors.New("no")
@@ -907,7 +908,7 @@ func TestCheckCache(t *testing.T) {
 	}{
 		"all":         {"+@all", nil},
 		"no-tracking": {"+@all -client|tracking", []string{noCaching}},
-		"documented":  {"+get +set +mget +del +exists +pexpireat +time +zadd +zrem +zremrangebyscore +zrange +zrevrange +zrangebyscore +zcount +zscore +zscan +eval +evalsha +info +config|get +client|tracking", nil},
+		"documented":  {"+get +getrange +set +mget +del +exists +pexpireat +time +zadd +zrem +zcard +zcount +zscore +zmscore +zrange +zrevrange +zrangebyscore +eval +evalsha +info +config|get +client|tracking", nil},
 	} {
 		args := []any{"acl", "setuser", name, "on", ">pw", "~*"}
 		for _, rule := range strings.Fields(test.rules) {
