@@ -19,6 +19,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/storetest"
 )
 
@@ -356,6 +357,7 @@ func newCookieSite(t testing.TB, o Options) *cookieSite {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.StoreTimeout = redistest.Patience
 	s := &cookieSite{Fixture: newFixture(t), t: t, cfg: cfg}
 	if s.m, err = ticketstore.NewManager(s.Store, cfg); err != nil {
 		t.Fatal(err)

@@ -371,13 +371,15 @@ func TestCheckCommandsOfScripts(t *testing.T) {
 func TestEndingRefused(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	root := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true})
+	root := redis.NewClient(redistest.Options(server.Addr))
 	defer root.Close()
 	for rule, live := range map[string]int{"-hdel": 1, "-pttl": 1, "-hset": 0} {
 		if err := root.Do(t.Context(), "acl", "setuser", rule[1:], "on", "nopass", "~shop:*", "+@all", rule).Err(); err != nil {
 			t.Fatal(err)
 		}
-		client := redis.NewClient(&redis.Options{Addr: server.Addr, ContextTimeoutEnabled: true, Username: rule[1:], Password: "any"})
+		opt := redistest.Options(server.Addr)
+		opt.Username, opt.Password = rule[1:], "any"
+		client := redis.NewClient(opt)
 		defer client.Close()
 		s := newSite(t, &backend{client: client, instance: "shop:"}, StoreConfig{})
 		all := newSite(t, &backend{client: root, instance: "shop:"}, StoreConfig{})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/storetest"
 )
 
@@ -288,7 +289,7 @@ func TestContract(t *testing.T) {
 		mini := miniredis.RunT(t)
 		now := time.Now().Truncate(time.Millisecond)
 		mini.SetTime(now)
-		client := redis.NewClient(&redis.Options{Addr: mini.Addr(), ContextTimeoutEnabled: true})
+		client := redis.NewClient(redistest.Options(mini.Addr()))
 		t.Cleanup(func() { client.Close() })
 		store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Serializer: NewSerializer(), MaxSessions: 4})
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // newPending returns a Manager that keeps who comes back from the provider,
@@ -108,6 +109,11 @@ func (b *browser) send(from, method, path string, form url.Values) (status int, 
 		r.AddCookie(c)
 	}
 	res, err := b.site.Client().Transport.RoundTrip(r)
+	for begin := time.Now(); err == nil && res.StatusCode == http.StatusServiceUnavailable && time.Since(begin) < redistest.Patience; {
+		res.Body.Close() // the machine is busy: the user tries again
+		r.Body, _ = r.GetBody()
+		res, err = b.site.Client().Transport.RoundTrip(r)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -128,12 +134,13 @@ func (b *browser) send(from, method, path string, form url.Values) (status int, 
 // A site whose users a provider signs in. It answers a sign-in right away at
 // POST /auth/direct, and by way of a page at POST /auth/callback.
 func providerSite(t *testing.T, cfg ticketstore.Config, redisCfg ticketstore.RedisConfig) (*browser, *ticketstore.RedisStore) {
-	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr(), ContextTimeoutEnabled: true})
+	client := redis.NewClient(redistest.Options(miniredis.RunT(t).Addr()))
 	t.Cleanup(func() { client.Close() })
 	store, err := ticketstore.NewRedisStore(client, redisCfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.StoreTimeout = redistest.Patience
 	cfg.CookieKeys = []ticketstore.CookieKey{{Hash: make([]byte, 32)}}
 	m, err := ticketstore.NewManager(store, cfg)
 	if err != nil {

@@ -106,7 +106,7 @@ func (c cheat) system() *system {
 
 // TestVerify has contestants that are not what they say.
 func TestVerify(t *testing.T) {
-	client := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr})
+	client := redis.NewClient(redistest.Options(redistest.Start(t).Addr))
 	defer client.Close()
 	client.Set(t.Context(), "there", "x", 0)
 	for want, c := range map[string]cheat{

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // As a child process, the test binary is the program.
@@ -76,30 +78,44 @@ func start(t *testing.T, redis *miniredis.Miniredis) *browser {
 	return nil
 }
 
+// send sends a request and returns the answer and its body. The program asks to
+// try again if Redis has not answered in time, as on a busy machine: unless the
+// test wants that, send does.
+func (b *browser) send(want int, method, path, form string, header http.Header) (*http.Response, string) {
+	b.t.Helper()
+	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		r, err := http.NewRequest(method, b.url+path, strings.NewReader(form))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		r.Header = header
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Cookie", b.cookie)
+		res, err := http.DefaultTransport.RoundTrip(r) // follows no redirects
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if res.StatusCode != 503 || want == 503 || time.Since(begin) > redistest.Patience {
+			return res, string(text)
+		}
+	}
+}
+
 // want sends a request, checks the status of the answer, and returns where it
 // sends the browser and its body.
 func (b *browser) want(status int, method, path string, form url.Values, header ...string) (location, body string) {
 	b.t.Helper()
-	r, err := http.NewRequest(method, b.url+path, strings.NewReader(form.Encode()))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	r.Header.Set("Accept", "text/html")
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Cookie", b.cookie)
+	h := http.Header{"Accept": {"text/html"}}
 	if len(header) == 2 {
-		r.Header.Set(header[0], header[1])
+		h.Set(header[0], header[1])
 	}
-	res, err := http.DefaultTransport.RoundTrip(r) // follows no redirects
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if res.StatusCode != status || strings.Contains(string(text), "ticketstore") {
+	res, text := b.send(status, method, path, form.Encode(), h)
+	if res.StatusCode != status || strings.Contains(text, "ticketstore") {
 		b.t.Fatalf("%s %s: got %d, want %d: %s", method, path, res.StatusCode, status, text)
 	}
 	for _, c := range res.Cookies() {
@@ -108,7 +124,7 @@ func (b *browser) want(status int, method, path string, form url.Values, header 
 			b.cookie = ""
 		}
 	}
-	return res.Header.Get("Location"), string(text)
+	return res.Header.Get("Location"), text
 }
 
 func TestInABrowser(t *testing.T) {
@@ -188,25 +204,14 @@ func TestREADMEConsole(t *testing.T) {
 			continue
 		}
 		requests++
-		r, err := http.NewRequest("GET", b.url+path, nil)
+		method, form := "GET", ""
 		if strings.Contains(command, " -d user=alice ") {
-			r, err = http.NewRequest("POST", b.url+path, strings.NewReader("user=alice"))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			method, form = "POST", "user=alice"
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Cookie", b.cookie)
-		res, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		res.Body.Close()
+		res, got := b.send(0, method, path, form, http.Header{})
 		for _, c := range res.Cookies() {
 			b.cookie = c.Name + "=" + c.Value
 		}
-		got := string(body)
 		if strings.HasPrefix(command, "curl -si ") {
 			got = res.Proto + " " + res.Status + "\n"
 		}
@@ -249,7 +254,7 @@ func TestStartErrors(t *testing.T) {
 			cmd := program(t, test.env...)
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
-			timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+			timer := time.AfterFunc(redistest.Patience, func() { cmd.Process.Kill() })
 			defer timer.Stop()
 			cmd.Run() // the exit code says it
 			said := stderr.String()

@@ -55,7 +55,7 @@ func StartRedis(ctx context.Context) (addr string, stop func(), err error) {
 	fmt.Fscan(stdout, &pid)
 	c := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 1, ContextTimeoutEnabled: true})
 	defer c.Close()
-	for range 250 { // 5 s
+	for range 3000 { // a minute
 		if conn, err := net.Dial("tcp", addr); err == nil { // go-redis would log that it cannot
 			conn.Close()
 			info, err := c.InfoMap(ctx, "server").Result()

@@ -18,7 +18,7 @@ func TestStartRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	c := redis.NewClient(&redis.Options{Addr: addr})
+	c := redis.NewClient(redistest.Options(addr))
 	defer c.Close()
 	version, err := RedisVersion(t.Context(), c)
 	if err != nil || version == "" {
