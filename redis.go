@@ -48,7 +48,8 @@ type RedisConfig struct {
 	MaxSessions int
 
 	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
-	// false, the session with the oldest sign-in ends instead.
+	// false, the session with the oldest sign-in ends instead. Among more than
+	// 128, a session that was deleted by hand counts until it is listed.
 	RefuseNew bool
 
 	// MaxTicketBytes is how large a serialized ticket may be at sign-in, at
@@ -192,17 +193,18 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	keys = append(keys, replacedRecord)
 	args := []any{c.ID, t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
 	var more []string // IDs whose records the script has to declare
-	// Each repetition means that other sign-ins of this subject came between.
-	for range 100 {
+	// Each repetition means that other sign-ins of this subject came between,
+	// or that the cap is much lower than it was.
+	for range maxMaxSessions/scriptBatch + 100 {
 		reply, err := s.runOnce(ctx, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
 				return "", false, fmt.Errorf("ticketstore: store: %w", err)
 			}
-			have, getErr := s.read(ctx, &record)
+			have, getErr := s.get(ctx, k, false)
 			if have != value {
-				return "", errors.Is(getErr, redis.Nil), fmt.Errorf("ticketstore: store: %w", err)
+				return "", errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
 			}
 			reply = []string{"OK"}
 		}
@@ -305,7 +307,7 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 // retrieve returns the ticket that k opens; if cached, the client's cache may
 // answer.
 func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ticket, error) {
-	record, err := s.get(ctx, "retrieve", k, cached)
+	record, err := s.get(ctx, k, cached)
 	if err != nil {
 		return nil, err
 	}
@@ -344,23 +346,21 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return nil
 	}
 	id := k.id.String()
-	e, err := s.record(ctx, "remove", k)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return nil
-	case errors.Is(err, ErrUndecodable):
-		// Nothing says whose it was; listing repairs the index.
-		record := s.recordKey(k.partition, id)
-		defer s.writing([]string{record})()
-		err = s.client.Del(ctx, record).Err()
-	case err != nil:
-		return err
-	default:
-		if ok, _ := e.opens(k, clock.Now(ctx)); !ok {
-			return nil
+	record := s.recordKey(k.partition, id)
+	var head *redis.StringCmd
+	s.pastCache(ctx, func(c redis.Cmdable) { head = c.GetRange(ctx, record, 0, maxEnvelope-1) })
+	b, err := head.Bytes()
+	if err == nil || redis.HasErrorPrefix(err, "WRONGTYPE") {
+		var e envelope
+		if e, err = parseEnvelope(b); err != nil {
+			// Nothing is there, or nothing that says whose it was; listing
+			// repairs the index.
+			defer s.writing([]string{record})()
+			err = s.client.Del(ctx, record).Err()
+		} else if ok, _ := e.opens(k, clock.Now(ctx)); ok {
+			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
+			err = s.run(ctx, removeScript, keys, id, e.subject, k.verifier()).Err()
 		}
-		keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, e.subject)...)
-		err = s.run(ctx, removeScript, keys, id, e.subject, k.verifier()).Err()
 	}
 	if err != nil {
 		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
@@ -368,15 +368,16 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	return nil
 }
 
-// get reads a record for the operation op; if cached, the client's cache may
-// answer.
-func (s *RedisStore) get(ctx context.Context, op string, k redisKey, cached bool) (string, error) {
+// get reads a record; if cached, the client's cache may answer.
+func (s *RedisStore) get(ctx context.Context, k redisKey, cached bool) (string, error) {
 	key := s.recordKeyOf(k)
-	var arg any = &key
+	var arg any = &key // go-redis keeps no answers for a *string
 	if cached {
 		arg = key
 	}
-	record, err := s.read(ctx, arg)
+	cmd := redis.NewStringCmd(ctx, "get", arg)
+	_ = s.client.Process(ctx, cmd) // the error is cmd's, too
+	record, err := cmd.Result()
 	switch {
 	case err == nil:
 		return record, nil
@@ -385,32 +386,11 @@ func (s *RedisStore) get(ctx context.Context, op string, k redisKey, cached bool
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return "", undecodable(k.id.String(), "it is no string in Redis")
 	}
-	return "", fmt.Errorf("ticketstore: %s: session %s: %w", op, k.id, err)
-}
-
-// read is one GET. Its key is a *string where only Redis may answer: go-redis
-// keeps no answers for such keys.
-func (s *RedisStore) read(ctx context.Context, key any) (string, error) {
-	cmd := redis.NewStringCmd(ctx, "get", key)
-	_ = s.client.Process(ctx, cmd) // the error is cmd's, too
-	return cmd.Result()
+	return "", fmt.Errorf("ticketstore: retrieve: session %s: %w", k.id, err)
 }
 
 // writing is called before keys are written; what it returns, after.
 func (s *RedisStore) writing(keys []string) (end func()) { return s.writes.begin(s.tags[0], keys) }
-
-// record reads a record for the operation op and parses its envelope.
-func (s *RedisStore) record(ctx context.Context, op string, k redisKey) (envelope, error) {
-	record, err := s.get(ctx, op, k, false)
-	if err != nil {
-		return envelope{}, err
-	}
-	e, err := parseEnvelope([]byte(record))
-	if err != nil {
-		return envelope{}, undecodable(k.id.String(), "%w", err)
-	}
-	return e, nil
-}
 
 func (s *RedisStore) deserialize(id string, e envelope) (*Ticket, error) {
 	t, err := s.serializer.Deserialize(id, e.ticket)

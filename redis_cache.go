@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 )
 
 // maxWritten bounds the IDs that recentWrites remembers, some 40 bytes each.
@@ -90,6 +91,18 @@ func (w *recentWrites) has(id uuid.UUID) bool {
 		}
 	}
 	return false
+}
+
+// pastCache has Redis itself answer a command that only reads: go-redis answers
+// no pipeline from its cache.
+func (s *RedisStore) pastCache(ctx context.Context, command func(redis.Cmdable)) {
+	if s.writes == nil {
+		command(s.client)
+		return
+	}
+	pipe := s.client.Pipeline()
+	command(pipe)
+	_, _ = pipe.Exec(ctx) // the error is the command's, too
 }
 
 type freshKey struct{}

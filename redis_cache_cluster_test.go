@@ -80,6 +80,35 @@ func TestCachedCluster(t *testing.T) {
 	}
 }
 
+// Check names the masters whose cache does not work.
+func TestCheckCachedCluster(t *testing.T) {
+	t.Parallel()
+	b := clusterBackend(t)
+	reader, _ := cachedCluster(t, b, time.Hour)
+	got, err := reader.Check(t.Context())
+	if err != nil || len(got) != 3 { // no persistence, of each
+		t.Errorf("got %q, %v, want nothing about a cache", got, err)
+	}
+	o := cachedClusterOptions(b.addrs, time.Hour)
+	o.NewClient = func(o *redis.Options) *redis.Client {
+		if o.Addr == b.addrs[1] {
+			o.Protocol = 2
+		}
+		o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: time.Hour}
+		return redis.NewClient(o)
+	}
+	client := redis.NewClusterClient(o)
+	defer client.Close()
+	s, err := NewRedisStore(client, RedisConfig{MaxStaleness: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err = s.Check(t.Context())
+	if err != nil || !slices.Contains(got, b.addrs[1]+": "+noCaching) || len(got) != 4 {
+		t.Errorf("got %q, %v, want that the cache of %s does not work", got, err, b.addrs[1])
+	}
+}
+
 // watch has reader read a ticket that writer renews all the time, and fails if
 // a call that began later than the bound after the end of a renewal gets what
 // was there before. It returns how many renewals there were, and reads.

@@ -20,6 +20,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/auth"
+	"github.com/redis/go-redis/v9/push"
 
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
@@ -102,11 +104,22 @@ func TestCachedOwnWrites(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	b := (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t)
-	writer, reader := b.store(t, RedisConfig{}), cachedStore(t, b, cachedOptions(server.Addr, 30*time.Second))
+	writer := b.store(t, RedisConfig{})
+	// One that hears of writes late: no connection is used twice in a row, nor
+	// looked at in between.
+	late := func(addr string) *RedisStore {
+		o := cachedOptions(addr, 30*time.Second)
+		o.ClientSideCacheConfig.DrainInterval = time.Hour
+		o.PoolFIFO, o.MinIdleConns, o.MaxRetries = true, 8, -1
+		s := cachedStore(t, b, o)
+		if !eventually(func() bool { return s.client.PoolStats().IdleConns >= 8 }) {
+			t.Fatal("it does not connect")
+		}
+		return s
+	}
+	reader := late(server.Addr)
 	lossy := startProxy(t, server.Addr)
-	o := cachedOptions(lossy.addr, 30*time.Second)
-	o.MaxRetries = -1
-	unsure := cachedStore(t, b, o)
+	unsure := late(lossy.addr)
 	for _, script := range []*redis.Script{renewScript, revokeScript} {
 		if err := script.Load(t.Context(), b.client).Err(); err != nil {
 			t.Fatal(err)
@@ -358,6 +371,28 @@ func TestCachedNotAsked(t *testing.T) {
 	}
 }
 
+// A change of a ticket begins with what it is now, not with what the cache has.
+func TestCachedRenewReadsAfresh(t *testing.T) {
+	t.Parallel()
+	b := realBackend(t)
+	reader := cachedStore(t, b, cachedOptions(b.addrs[0], 30*time.Second))
+	writing, reading := newSite(t, b, Config{}), newSiteOn(t, b, reader, Config{})
+	for i := range 20 {
+		c := writing.login(t, fmt.Sprint("user-", i))
+		if got := reading.who(t, c); got == "-" {
+			t.Fatal("got nobody")
+		}
+		wantStatus(t, writing.get(t, "/renew?set=changed", c), http.StatusOK)
+		var saw []string
+		if _, err := reading.manager.Renew(reading.request(t, "POST", "/", c), func(tk *Ticket) error {
+			saw = append(saw, tk.Properties["set"])
+			return nil
+		}); err != nil || !slices.Equal(saw, []string{"changed"}) {
+			t.Fatalf("round %d: got %q, %v, want one change of what was written", i, saw, err)
+		}
+	}
+}
+
 // What another process does is heard of, long before the bound.
 func TestCachedHearsOfWrites(t *testing.T) {
 	t.Parallel()
@@ -567,15 +602,14 @@ func TestCachedRaceNeverResurrects(t *testing.T) {
 						ending.Retrieve(ctx, key)
 					}
 				})
-				if err := end(key, tk); err != nil {
+				err := end(key, tk)
+				after := readTwice(ctx, ending, key)
+				wg.Wait()
+				if err != nil {
 					t.Fatal(err)
 				}
-				if readTwice(ctx, ending, key) == nil {
+				if after == nil || readTwice(ctx, ending, key) == nil {
 					t.Fatalf("round %d: the ticket is alive after its end", i)
-				}
-				wg.Wait()
-				if readTwice(ctx, ending, key) == nil {
-					t.Fatalf("round %d: the ticket is alive again", i)
 				}
 			}
 		})
@@ -728,4 +762,184 @@ func TestRecentWrites(t *testing.T) {
 			t.Errorf("got %d IDs, want at most %d", n, maxWritten)
 		}
 	})
+}
+
+// What cannot cache, or has no bound, is refused, and so is a cache that is not
+// asked for. Nothing is dialed for that.
+func TestNewRedisStoreCache(t *testing.T) {
+	t.Parallel()
+	providers := []func(o *redis.Options){
+		func(o *redis.Options) { o.CredentialsProvider = func() (string, string) { return "", "" } },
+		func(o *redis.Options) {
+			o.CredentialsProviderContext = func(context.Context) (string, string, error) { return "", "", nil }
+		},
+		func(o *redis.Options) { o.StreamingCredentialsProvider = noCredentials{} },
+	}
+	const bound = 3 * time.Second
+	const age = "its cache may answer with what is "
+	for name, test := range map[string]struct {
+		maxStaleness time.Duration
+		change       func(o *redis.Options)
+		want         string // "" if it is good
+	}{
+		"good":          {bound, func(o *redis.Options) {}, ""},
+		"just under":    {bound + 1, func(o *redis.Options) {}, ""},
+		"past it":       {bound, func(o *redis.Options) { o.ClientSideCacheConfig.MaxStaleness++ }, age + "3.000000001s old"},
+		"ReadTimeout":   {bound, func(o *redis.Options) { o.ReadTimeout++ }, "a reply may take 1.000000001s (ReadTimeout)"},
+		"its default":   {bound, func(o *redis.Options) { o.ReadTimeout = 0 }, age + "7s old"},
+		"none":          {bound, func(o *redis.Options) { o.ReadTimeout = -1 }, "without ReadTimeout"},
+		"none at all":   {bound, func(o *redis.Options) { o.ReadTimeout = -2 }, "without ReadTimeout"},
+		"maintenance":   {bound, func(o *redis.Options) { o.MaintNotificationsConfig = nil }, "10s (RelaxedTimeout in MaintNotificationsConfig)"},
+		"negative":      {-1, func(o *redis.Options) {}, "MaxStaleness: -1ns is negative"},
+		"no cache":      {bound, func(o *redis.Options) { o.ClientSideCacheConfig = nil }, "the client has no client-side cache"},
+		"no bound":      {bound, func(o *redis.Options) { o.ClientSideCacheConfig.MaxStaleness = 0 }, "may be of any age"},
+		"a given cache": {bound, func(o *redis.Options) { o.ClientSideCache = redis.NewLocalCache(*o.ClientSideCacheConfig) }, "does not say how old"},
+		"RESP2":         {bound, func(o *redis.Options) { o.Protocol = 2 }, "with Protocol 2"},
+		"DB":            {bound, func(o *redis.Options) { o.DB = 1 }, "with DB 1"},
+		"provider":      {bound, providers[0], "with a credentials provider"},
+		"provider 2":    {bound, providers[1], "with a credentials provider"},
+		"provider 3":    {bound, providers[2], "with a credentials provider"},
+		"coalesces":     {bound, func(o *redis.Options) { o.ClientSideCacheCoalesceMisses = true }, "beyond ReadTimeout"},
+		"refreshes":     {bound, func(o *redis.Options) { o.ClientSideCacheRefreshOnInvalidate = true }, "beyond ReadTimeout"},
+		"processor": {bound, func(o *redis.Options) {
+			o.PushNotificationProcessor = struct{ push.NotificationProcessor }{push.NewProcessor()}
+		}, "PushNotificationProcessor"},
+		"not asked for": {0, func(o *redis.Options) {}, "it has a client-side cache"},
+		"given, not asked for": {0, func(o *redis.Options) {
+			o.ClientSideCacheConfig, o.ClientSideCache = nil, redis.NewLocalCache(redis.CacheConfig{})
+		}, "it has a client-side cache"},
+		"neither": {0, func(o *redis.Options) { o.ClientSideCacheConfig = nil }, ""},
+	} {
+		change := func() *redis.Options {
+			o := cachedOptions("127.0.0.1:1", 2*time.Second)
+			o.ReadTimeout, o.MaintNotificationsConfig.RelaxedTimeout = time.Second, time.Second
+			o.Dialer = func(context.Context, string, string) (net.Conn, error) {
+				t.Errorf("%s: dialed", name)
+				return nil, errors.New("no")
+			}
+			test.change(o)
+			return o
+		}
+		client := redis.NewClient(change())
+		defer client.Close()
+		cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, NewClient: func(*redis.Options) *redis.Client {
+			return redis.NewClient(change())
+		}})
+		defer cluster.Close()
+		for _, c := range []redis.UniversalClient{client, cluster} {
+			_, err := NewRedisStore(c, RedisConfig{MaxStaleness: test.maxStaleness})
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%s, %T: got %v, want %q", name, c, err, test.want)
+			}
+		}
+	}
+
+	// What the nodes of a Cluster get, its own options say as well.
+	o := cachedClusterOptions([]string{"127.0.0.1:1"}, 2*time.Second)
+	o.ReadTimeout, o.PushNotificationProcessor, o.Protocol = -1, push.NewProcessor(), 2
+	o.CredentialsProvider = func() (string, string) { return "", "" }
+	cluster := redis.NewClusterClient(o)
+	defer cluster.Close()
+	_, err := NewRedisStore(cluster, RedisConfig{MaxStaleness: bound})
+	for _, want := range []string{"without ReadTimeout", "with Protocol 2", "with a credentials provider"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	o = cachedClusterOptions([]string{"127.0.0.1:1"}, 2*time.Second)
+	o.PushNotificationProcessor = push.NewProcessor()
+	shared := redis.NewClusterClient(o)
+	defer shared.Close()
+	if _, err := NewRedisStore(shared, RedisConfig{MaxStaleness: bound}); err == nil || !strings.Contains(err.Error(), "PushNotificationProcessor") {
+		t.Errorf("got %v, want the processor refused, which is all nodes'", err)
+	}
+
+	// A client of Sentinel and one that hides what it is.
+	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"127.0.0.1:1"}})
+	defer sentinel.Close()
+	client := redis.NewClient(cachedOptions("127.0.0.1:1", 2*time.Second))
+	defer client.Close()
+	for _, c := range []redis.UniversalClient{sentinel, struct{ redis.UniversalClient }{client}} {
+		if _, err := NewRedisStore(c, RedisConfig{MaxStaleness: bound}); err == nil || !strings.Contains(err.Error(), "has no client-side cache that can be seen") {
+			t.Errorf("%T: got %v, want it refused", c, err)
+		}
+	}
+}
+
+type noCredentials struct{}
+
+func (noCredentials) Subscribe(auth.CredentialsListener) (auth.Credentials, auth.UnsubscribeFunc, error) {
+	return auth.NewBasicCredentials("", ""), func() error { return nil }, nil
+}
+
+// Even a cache that cannot be seen is not asked without MaxStaleness.
+func TestHiddenCacheIsNotAsked(t *testing.T) {
+	t.Parallel()
+	b := realBackend(t)
+	writer := b.store(t, RedisConfig{})
+	client := redis.NewClient(cachedOptions(b.addrs[0], time.Hour))
+	defer client.Close()
+	hidden, err := NewRedisStore(struct{ redis.UniversalClient }{client}, RedisConfig{Prefix: b.prefix})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		key, tk := cachedSession(t, b, writer, hidden, fmt.Sprint("user-", i))
+		if err := writer.Revoke(b.ctx(t), tk.Subject, tk.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := hidden.Retrieve(b.ctx(t), key); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("got %v, want ErrNotFound", err)
+		}
+	}
+}
+
+const noCaching = "cache: it does not work, so that each read asks Redis: go-redis, whose log has the reason, has turned it off, as for a user who may not run CLIENT TRACKING"
+
+// That an ACL forbids what the cache needs can only be seen on Redis, and
+// Check does.
+func TestCheckCache(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t, "--appendonly", "yes")
+	admin := openRedis(t, redisOptions(s.Addr))
+	for name, test := range map[string]struct {
+		rules string
+		want  []string
+	}{
+		"all":         {"+@all", nil},
+		"no-tracking": {"+@all -client|tracking", []string{noCaching}},
+		"documented":  {"+get +getrange +set +mget +del +exists +pexpireat +time +zadd +zrem +zcard +zcount +zscore +zmscore +zrange +zrevrange +zrangebyscore +eval +evalsha +info +config|get +client|tracking", nil},
+	} {
+		args := []any{"acl", "setuser", name, "on", ">pw", "~*"}
+		for _, rule := range strings.Fields(test.rules) {
+			args = append(args, rule)
+		}
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		o := cachedOptions(s.Addr, time.Hour)
+		o.Username, o.Password = name, "pw"
+		b := &backend{testClock: &testClock{}, addrs: []string{s.Addr}, prefix: randomPrefix()}
+		store := cachedStore(t, b, o)
+		for range 2 {
+			if got, err := store.Check(t.Context()); err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("%s: got %q, %v, want %q", name, got, err, test.want)
+			}
+		}
+		// It serves all the same.
+		key := mustStore(t, b, store, newTicket(b, "alice"))
+		if _, err := store.Retrieve(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+	}
+	// A client whose listener is another's, of which nothing tells.
+	shared := push.NewProcessor()
+	for i, want := range [][]string{nil, {noCaching}} {
+		o := cachedOptions(s.Addr, time.Hour)
+		o.PushNotificationProcessor = shared
+		store := cachedStore(t, &backend{prefix: randomPrefix()}, o)
+		if got, err := store.Check(t.Context()); err != nil || !slices.Equal(got, want) {
+			t.Errorf("client %d: got %q, %v, want %q", i, got, err, want)
+		}
+	}
 }

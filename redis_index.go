@@ -18,62 +18,85 @@ import (
 
 const (
 	partitions  = 256
-	revokeBatch = 1000 // records in one script
+	scriptBatch = 100 // records that a script ends, so that others do not wait long
 
 	// lastToExpire is added to the expiry, in the census, of the session of
 	// each subject that expires last.
 	lastToExpire = 100_000_000_000_000
 )
 
-// Sessions implements [SessionIndex]. It takes two round trips, and a third to
-// repair the index where records have been deleted by hand.
+// Sessions implements [SessionIndex]. It takes two round trips; more for more
+// than 16 sessions, which it reads a megabyte or so at a time; one where some
+// cannot be read, and one to repair the index where records have been deleted
+// by hand.
 func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, error) {
 	if validateSubject(subject) != nil {
 		return nil, nil
 	}
 	p := partition(subject)
 	keys := s.indexKeys(p, subject)
-	now := clock.Now(ctx)
-	pipe := s.client.Pipeline() // past the client's cache, even for one command
-	found := pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-		Key: keys[0], Start: after(now), Stop: "+inf", ByScore: true,
-	})
-	if _, err := pipe.Exec(ctx); err != nil {
+	ids, err := s.listed(ctx, keys[0], after(clock.Now(ctx)))
+	if err != nil {
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
-	}
-	members := found.Val()
-	if len(members) == 0 {
-		return nil, nil
 	}
 	// IDs are UUIDv7: the newest sign-in has the greatest.
-	slices.SortFunc(members, func(a, b redis.Z) int { return strings.Compare(b.Member.(string), a.Member.(string)) })
-	ids := make([]string, len(members))
-	for i, m := range members {
-		ids[i] = m.Member.(string)
+	slices.SortFunc(ids, func(a, b string) int { return strings.Compare(b, a) })
+	found := make([]position, len(ids))
+	for i, id := range ids {
+		found[i] = position{partition: int(p), id: id, subject: subject}
 	}
-	records := pipe.MGet(ctx, s.withRecords(nil, p, ids)...)
-	if _, err := pipe.Exec(ctx); err != nil {
+	sessions, gone, err := s.read(ctx, found)
+	if err == nil {
+		sessions, err = s.expiries(ctx, keys[0], sessions)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
-	var sessions []Session
-	var gone []string
-	for i, id := range ids {
-		record, ok := records.Val()[i].(string)
-		if !ok {
-			gone = append(gone, id)
-			continue
-		}
-		sess := s.session(subject, id, []byte(record), time.UnixMilli(int64(members[i].Score)))
-		if now.Before(sess.ExpiresAt) {
-			sessions = append(sessions, sess)
-		}
-	}
-	if len(gone) > 0 {
-		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, gone), appendStrings([]any{subject}, gone)...).Err(); err != nil {
+	for ids := range slices.Chunk(gone, scriptBatch) {
+		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, ids), appendStrings([]any{subject}, ids)...).Err(); err != nil {
 			return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 		}
 	}
 	return sessions, nil
+}
+
+// listed returns the sessions in an index that expire at from or later. Their
+// expiries, which Redis would have to write out, are left out: they would take
+// it six times as long.
+func (s *RedisStore) listed(ctx context.Context, index, from string) ([]string, error) {
+	var ids *redis.StringSliceCmd
+	s.pastCache(ctx, func(c redis.Cmdable) {
+		ids = c.ZRangeArgs(ctx, redis.ZRangeArgs{Key: index, Start: from, Stop: "+inf", ByScore: true})
+	})
+	return ids.Result()
+}
+
+// expiries returns the sessions that are live, once it knows from the index
+// when those expire whose tickets do not say.
+func (s *RedisStore) expiries(ctx context.Context, index string, sessions []Session) ([]Session, error) {
+	var silent []*Session
+	for i := range sessions {
+		if sessions[i].Undecodable {
+			silent = append(silent, &sessions[i])
+		}
+	}
+	for batch := range slices.Chunk(silent, maxSessionPage) {
+		ids := make([]string, len(batch))
+		for i, sess := range batch {
+			ids[i] = sess.ID
+		}
+		var found *redis.FloatSliceCmd
+		s.pastCache(ctx, func(c redis.Cmdable) { found = c.ZMScore(ctx, index, ids...) })
+		scores, err := found.Result()
+		if err != nil {
+			return nil, err
+		}
+		for i, sess := range batch {
+			sess.ExpiresAt = time.UnixMilli(int64(scores[i])) // 1970 if it has ended
+		}
+	}
+	now := clock.Now(ctx)
+	return slices.DeleteFunc(sessions, func(sess Session) bool { return !now.Before(sess.ExpiresAt) }), nil
 }
 
 // Session implements [SessionIndex]. It takes one round trip.
@@ -145,14 +168,13 @@ func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (re
 // revokeListed ends all sessions of subject but keep. That keep is live is
 // checked in the step that ends the first ones.
 func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
-	pipe := s.client.Pipeline() // past the client's cache
-	listed := pipe.ZRange(ctx, s.indexKeys(partition(subject), subject)[0], 0, -1)
-	if _, err := pipe.Exec(ctx); err != nil {
+	ids, err := s.listed(ctx, s.indexKeys(partition(subject), subject)[0], "(0")
+	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
-	ids := slices.DeleteFunc(listed.Val(), func(id string) bool { return id == keep })
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id == keep })
 	for {
-		batch := ids[:min(len(ids), revokeBatch)]
+		batch := ids[:min(len(ids), scriptBatch)]
 		n, err := s.revoke(ctx, subject, keep, batch)
 		revoked += n
 		ids, keep = ids[len(batch):], ""
@@ -186,11 +208,15 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 // A record deleted by hand counts until it is listed or would have expired.
 func (s *RedisStore) Count(ctx context.Context) (Counts, error) {
 	now := clock.Now(ctx).UnixMilli()
-	keys := make([]string, partitions)
-	for p := range keys {
-		keys[p] = s.censusKey(byte(p))
+	var keys []string
+	for p := range partitions {
+		keys = append(keys, s.censusKey(byte(p)))
 	}
-	cmds, err := runEach(ctx, s.client, countScript, keys, func(int) []any { return []any{now, lastToExpire + now} })
+	calls := slices.Collect(slices.Chunk(keys, 1))
+	if _, ok := s.client.(*redis.Client); ok { // whatever the slots
+		calls = [][]string{keys}
+	}
+	cmds, err := runEach(ctx, s.client, countScript, calls, func(int) []any { return []any{now, lastToExpire + now} })
 	if err != nil {
 		return Counts{}, fmt.Errorf("ticketstore: count: %w", err)
 	}

@@ -39,7 +39,7 @@ func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) 
 		if err != nil {
 			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
 		}
-		page, err := s.readPage(ctx, found)
+		page, _, err := s.read(ctx, found)
 		if err != nil {
 			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
 		}
@@ -81,11 +81,11 @@ func parseCursor(cursor string) (position, error) {
 // width partitions, and where the next page begins.
 func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit int) (found []position, end position, err error) {
 	now := clock.Now(ctx).UnixMilli()
-	var keys []string
+	var calls [][]string
 	for p := at.partition; p < min(at.partition+width, partitions); p++ {
-		keys = append(keys, s.censusKey(byte(p)))
+		calls = append(calls, []string{s.censusKey(byte(p))})
 	}
-	cmds, err := runEach(ctx, s.client, pageScript, keys, func(i int) []any {
+	cmds, err := runEach(ctx, s.client, pageScript, calls, func(i int) []any {
 		if i > 0 {
 			return []any{now, 0, "", limit + 1}
 		}
@@ -110,7 +110,7 @@ func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit i
 			found = append(found, pos)
 		}
 	}
-	return found, position{partition: at.partition + len(keys)}, nil
+	return found, position{partition: at.partition + len(calls)}, nil
 }
 
 const idBytes = 36 // in a UUID's text
@@ -126,38 +126,65 @@ func parseEntry(partition int, entry []string) (position, error) {
 	return position{}, fmt.Errorf("unexpected entry %q of the census", entry)
 }
 
-// readPage reads the records of sessions that were found in the census.
-func (s *RedisStore) readPage(ctx context.Context, found []position) ([]Session, error) {
-	if len(found) == 0 {
-		return nil, nil
+const (
+	firstBatch = 16      // records to read at once, when nothing is known of their size
+	maxBatch   = 128     // and when they are small
+	batchBytes = 1 << 20 // to aim at
+)
+
+// read returns the live ones of the sessions that were found in the census or
+// an index, and the IDs of those whose records are gone.
+func (s *RedisStore) read(ctx context.Context, found []position) (sessions []Session, gone []string, err error) {
+	var buf []byte
+	for size := firstBatch; len(found) > 0; {
+		batch := found[:min(len(found), size)]
+		found = found[len(batch):]
+		records, err := s.records(ctx, batch)
+		if err != nil {
+			return nil, nil, err
+		}
+		now, total := clock.Now(ctx), 0
+		for i, f := range batch {
+			record, ok := records[i].(string)
+			if !ok {
+				gone = append(gone, f.id)
+				continue
+			}
+			total += len(record)
+			buf = append(buf[:0], record...)
+			sess := s.session(f.subject, f.id, buf, time.UnixMilli(f.expiry))
+			if sess.Undecodable || now.Before(sess.ExpiresAt) {
+				sessions = append(sessions, sess)
+			}
+		}
+		fit := batchBytes * len(batch) / max(total, 1)
+		size = max(1, min(2*size, fit, maxBatch))
 	}
-	pipe := s.client.Pipeline()
+	return sessions, gone, nil
+}
+
+// records returns the records of found, nil for one that is not there, in one
+// round trip.
+func (s *RedisStore) records(ctx context.Context, found []position) (records []any, err error) {
 	var cmds []*redis.SliceCmd // one for each partition, each in one slot
+	pipe := s.client.Pipeline()
 	for i := 0; i < len(found); {
 		var keys []string
 		for p := found[i].partition; i < len(found) && found[i].partition == p; i++ {
 			keys = append(keys, s.recordKey(byte(p), found[i].id))
+		}
+		if len(keys) == len(found) {
+			var records *redis.SliceCmd
+			s.pastCache(ctx, func(c redis.Cmdable) { records = c.MGet(ctx, keys...) })
+			return records.Result()
 		}
 		cmds = append(cmds, pipe.MGet(ctx, keys...))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	now := clock.Now(ctx)
-	var sessions []Session
 	for _, cmd := range cmds {
-		for _, record := range cmd.Val() {
-			pos := found[0]
-			found = found[1:]
-			data, ok := record.(string)
-			if !ok {
-				continue
-			}
-			sess := s.session(pos.subject, pos.id, []byte(data), time.UnixMilli(pos.expiry))
-			if now.Before(sess.ExpiresAt) {
-				sessions = append(sessions, sess)
-			}
-		}
+		records = append(records, cmd.Val()...)
 	}
-	return sessions, nil
+	return records, nil
 }

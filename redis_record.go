@@ -94,7 +94,10 @@ type envelope struct {
 	ticket   []byte // serialized
 }
 
-const envelopeStart = "2 u "
+const (
+	envelopeStart = "2 u "
+	maxEnvelope   = 1500 // bytes, with the longest subject; the scripts read no more
+)
 
 func newRevision() string {
 	var b [8]byte

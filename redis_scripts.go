@@ -41,15 +41,15 @@ var (
 	pageScript  = redis.NewScript(pageLua)
 )
 
-// runEach runs a script that only reads on each of keys, in one pipeline; with
-// args that depend on which key it is.
-func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Script, keys []string, args func(i int) []any) ([]*redis.Cmd, error) {
-	cmds := make([]*redis.Cmd, len(keys))
+// runEach makes calls of a script that only reads, each with its keys, in one
+// pipeline; with args that depend on which call it is.
+func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Script, calls [][]string, args func(i int) []any) ([]*redis.Cmd, error) {
+	cmds := make([]*redis.Cmd, len(calls))
 	for _, run := range []func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd{script.EvalSha, script.Eval} {
 		pipe := client.Pipeline()
-		for i, key := range keys {
+		for i, keys := range calls {
 			if cmds[i] == nil || redis.HasErrorPrefix(cmds[i].Err(), "NOSCRIPT") {
-				cmds[i] = run(ctx, pipe, []string{key}, args(i)...)
+				cmds[i] = run(ctx, pipe, keys, args(i)...)
 			}
 		}
 		if pipe.Len() > 0 {

@@ -3,6 +3,10 @@ package ticketstore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,5 +130,284 @@ func TestEndingWhileTheSlotMigrates(t *testing.T) {
 		}
 		set(from, "stable")
 		set(to, "stable")
+	}
+}
+
+// A subject with many sessions: whom the cap ends is the oldest sign-in,
+// whatever expires first and whatever else ends, and the index has what it
+// should have, by expiry and by sign-in.
+func TestManySessionsOfASubject(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		const most = 150
+		s := b.store(t, RedisConfig{MaxSessions: most})
+		ctx := b.ctx(t)
+		type session struct {
+			key Key
+			tk  *Ticket
+		}
+		var live []session // by sign-in
+		seed := rand.Uint64()
+		rng := rand.New(rand.NewPCG(seed, 0))
+		expiry := func() time.Time {
+			return b.now().Add(time.Hour + time.Duration(rng.IntN(3600))*time.Second).Truncate(time.Millisecond)
+		}
+		check := func(step int) {
+			t.Helper()
+			got := map[string]int64{}
+			ordered := false
+			for _, z := range b.client.ZRangeWithScores(ctx, s.indexKeys(partition("alice"), "alice")[0], 0, -1).Val() {
+				got[z.Member.(string)] = int64(z.Score)
+				ordered = ordered || z.Score == 0
+			}
+			want := map[string]int64{}
+			for _, l := range live {
+				want[l.tk.ID] = l.tk.ExpiresAt.UnixMilli()
+				if ordered {
+					want["#"+l.tk.ID] = 0
+				}
+			}
+			if !ordered && len(live) > 128 {
+				t.Fatalf("seed %d, step %d: the index of %d sessions is not by sign-in", seed, step, len(live))
+			}
+			if !maps.Equal(got, want) {
+				maps.DeleteFunc(got, func(member string, score int64) bool { return want[member] == score })
+				t.Fatalf("seed %d, step %d: got an index with %v, want %d entries", seed, step, got, len(want))
+			}
+		}
+		for step := range 700 {
+			var err error
+			i := -1
+			if n := len(live); n > 0 {
+				i = rng.IntN(n)
+			}
+			switch n := rng.IntN(20); {
+			case n < 14 || i < 0:
+				tk := newTicket(b, "alice")
+				tk.ExpiresAt = expiry()
+				if n == 0 && i >= 0 {
+					tk.ID = live[i].tk.ID // takes its place
+					live = slices.Delete(live, i, i+1)
+				}
+				live = append(live, session{mustStore(t, b, s, tk), tk})
+				live = live[max(0, len(live)-most):]
+			case n < 17:
+				live[i].tk.ExpiresAt = expiry()
+				err = s.Renew(ctx, live[i].key, live[i].tk)
+			case n == 17:
+				err = s.Remove(ctx, live[i].key)
+				live = slices.Delete(live, i, i+1)
+			case n == 18:
+				err = s.Revoke(ctx, "alice", live[i].tk.ID)
+				live = slices.Delete(live, i, i+1)
+			case rng.IntN(10) == 0:
+				_, err = s.RevokeOthers(ctx, "alice", live[i].tk.ID)
+				live = live[i : i+1]
+			}
+			if err != nil {
+				t.Fatalf("seed %d, step %d: %v", seed, step, err)
+			}
+			if step%10 == 0 || len(live) > 126 && len(live) < 131 {
+				check(step)
+			}
+		}
+		for len(live) < most { // after RevokeOthers
+			tk := newTicket(b, "alice")
+			tk.ExpiresAt = expiry()
+			live = append(live, session{mustStore(t, b, s, tk), tk})
+		}
+		check(-1)
+
+		// An index that has been evicted comes back with renewals, here from
+		// the newest to the oldest.
+		if err := b.client.Del(ctx, s.indexKeys(partition("alice"), "alice")[0]).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range slices.Backward(live) {
+			if err := s.Renew(ctx, l.key, l.tk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check(-2)
+		for range 2 {
+			tk := newTicket(b, "alice")
+			live = append(live, session{mustStore(t, b, s, tk), tk})[1:]
+			check(-3)
+		}
+		if n, err := s.RevokeAll(ctx, "alice"); err != nil || n != most {
+			t.Errorf("RevokeAll: got %d, %v, want %d", n, err, most)
+		}
+		if keys := b.keys(t); len(keys) != 0 {
+			t.Errorf("got keys %q, want none", keys)
+		}
+	})
+}
+
+// A cap that is lowered ends more sessions than one script takes, and those
+// that are past do not count.
+func TestLoweredCapOfMany(t *testing.T) {
+	b := realBackend(t)
+	s := b.store(t, RedisConfig{MaxSessions: 10_000})
+	const n, most = 3 * scriptBatch, 50
+	var ids []string
+	for i := range n {
+		tk := newTicket(b, "alice")
+		tk.ExpiresAt = tk.ExpiresAt.Add(-time.Duration(i) * time.Second) // the oldest expires last
+		mustStore(t, b, s, tk)
+		ids = append(ids, tk.ID)
+	}
+	soon := newTicket(b, "alice")
+	soon.ExpiresAt = b.now().Add(time.Second)
+	mustStore(t, b, s, soon)
+	if !eventually(func() bool { return !b.now().Before(soon.ExpiresAt) }) {
+		t.Fatal("the clock stands still")
+	}
+	count := &counter{n: map[string]int{}}
+	counted := b.another(t)
+	counted.client.Ping(t.Context()) // connects
+	counted.client.AddHook(count)
+	next := newTicket(b, "alice")
+	mustStore(t, counted, counted.store(t, RedisConfig{MaxSessions: most}), next)
+	if got := count.take(); got != "evalsha=4" { // one asks, two end a hundred each, one the rest
+		t.Errorf("got commands %s, want evalsha=4", got)
+	}
+	want := append(ids[n-most+1:], next.ID)
+	slices.Reverse(want)
+	wantSessions(t, b, s, "alice", want...)
+	if c, err := s.Count(b.ctx(t)); err != nil || c != (Counts{1, most}) {
+		t.Errorf("got %+v, %v, want %d sessions", c, err, most)
+	}
+}
+
+// Whoever refuses at a high cap does not look at each of the others.
+func TestRefusedAmongMany(t *testing.T) {
+	b := realBackend(t)
+	const most = 130
+	s := b.store(t, RedisConfig{MaxSessions: most, RefuseNew: true})
+	var first *Ticket
+	for i := range most {
+		tk := newTicket(b, "alice")
+		mustStore(t, b, s, tk)
+		if i == 0 {
+			first = tk
+		}
+	}
+	count := &counter{n: map[string]int{}}
+	client := b.another(t)
+	counted := client.store(t, RedisConfig{MaxSessions: most, RefuseNew: true})
+	client.client.Ping(t.Context()) // connects
+	client.client.AddHook(count)
+	if _, err := counted.Store(b.ctx(t), newTicket(b, "alice")); !errors.Is(err, ErrTooManySessions) {
+		t.Errorf("got %v, want ErrTooManySessions", err)
+	}
+	if got := count.take(); got != "evalsha=1" {
+		t.Errorf("got commands %s, want evalsha=1", got)
+	}
+	// What has been deleted by hand counts until it is listed.
+	if err := b.client.Del(b.ctx(t), s.recordKey(partition("alice"), first.ID)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store(b.ctx(t), newTicket(b, "alice")); !errors.Is(err, ErrTooManySessions) {
+		t.Errorf("got %v, want ErrTooManySessions", err)
+	}
+	if list, err := s.Sessions(b.ctx(t), "alice"); err != nil || len(list) != most-1 {
+		t.Errorf("got %d sessions, %v, want %d", len(list), err, most-1)
+	}
+	mustStore(t, b, s, newTicket(b, "alice"))
+}
+
+// The longest subject fits into what the scripts read of a record.
+func TestLongestSubject(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		subject := "x"
+		for validateSubject(subject+"x") == nil {
+			subject += "x"
+		}
+		s := b.store(t, RedisConfig{MaxSessions: 2})
+		ctx := b.ctx(t)
+		var tk *Ticket
+		var key Key
+		for i := range 3 {
+			last := tk
+			tk = newTicket(b, subject)
+			if i == 2 {
+				tk.ID = last.ID
+			}
+			key = mustStore(t, b, s, tk)
+		}
+		for range 2 { // the second with a previous verifier, and a time of 13 digits
+			var err error
+			if key, err = s.Rotate(ctx, key, tk, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		record := b.client.Get(ctx, s.recordKey(partition(subject), tk.ID)).Val()
+		if n := strings.IndexByte(record, '\n') + 1; n > maxEnvelope || n < len(subject)+100 {
+			t.Errorf("got an envelope of %d bytes, want at most %d", n, maxEnvelope)
+		}
+		if err := s.Renew(ctx, key, tk); err != nil {
+			t.Error(err)
+		}
+		if list, err := s.Sessions(ctx, subject); err != nil || len(list) != 2 || list[0].Undecodable {
+			t.Errorf("got %+v, %v, want two sessions", list, err)
+		}
+		if page, _, err := s.SessionPage(ctx, "", 10); err != nil || len(page) != 2 || page[0].Subject != subject {
+			t.Errorf("got %+v, %v, want two sessions", page, err)
+		}
+		if err := s.Remove(ctx, key); err != nil {
+			t.Error(err)
+		}
+		if n, err := s.RevokeAll(ctx, subject); err != nil || n != 1 {
+			t.Errorf("got %d, %v, want 1", n, err)
+		}
+		if keys := b.keys(t); len(keys) != 0 {
+			t.Errorf("got %d keys, want none", len(keys))
+		}
+	})
+}
+
+// Sessions are read a batch at a time, the larger the fewer at once.
+func TestSessionsInBatches(t *testing.T) {
+	b := realBackend(t)
+	s := b.store(t, RedisConfig{})
+	for _, test := range []struct {
+		n, size int
+		want    string
+	}{
+		{1, 0, "zrange=1 mget=1"},
+		{16, 60_000, "zrange=1 mget=1"},
+		{17, 0, "zrange=1 mget=2"},
+		{60, 0, "zrange=1 mget=3"},      // 16, 32, 12
+		{60, 60_000, "zrange=1 mget=4"}, // 16, 17, 17, 10
+	} {
+		subject := fmt.Sprint("user-", test.n, "-", test.size)
+		var ids []string
+		for range test.n {
+			tk := newTicket(b, subject)
+			tk.Properties = map[string]string{"x": strings.Repeat("x", test.size)}
+			mustStore(t, b, s, tk)
+			ids = append(ids, tk.ID)
+		}
+		count := &counter{n: map[string]int{}}
+		counted := b.another(t)
+		counted.client.Ping(t.Context()) // connects
+		counted.client.AddHook(count)
+		slices.Reverse(ids)
+		wantSessions(t, counted, counted.store(t, RedisConfig{}), subject, ids...)
+		if got := count.take(); got != test.want {
+			t.Errorf("%s: got commands %s, want %s", subject, got, test.want)
+		}
+		if test.n < 17 {
+			continue
+		}
+		// The same, where some are deleted by hand.
+		for _, id := range ids[:3] {
+			if err := b.client.Del(t.Context(), s.recordKey(partition(subject), id)).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantSessions(t, b, s, subject, ids[3:]...)
+		if n := b.client.ZCard(t.Context(), s.indexKeys(partition(subject), subject)[0]).Val(); int(n) != test.n-3 {
+			t.Errorf("%s: got %d in the index, want %d", subject, n, test.n-3)
+		}
 	}
 }

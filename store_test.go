@@ -511,7 +511,7 @@ func TestSubjectsPages(t *testing.T) {
 func TestRevokeManySessions(t *testing.T) {
 	b := realBackend(t)
 	s := b.store(t, RedisConfig{MaxSessions: 10_000})
-	ids := make([]string, revokeBatch+5)
+	ids := make([]string, scriptBatch+5)
 	for i := range ids {
 		tk := newTicket(b, "alice")
 		mustStore(t, b, s, tk)

@@ -94,7 +94,8 @@ var hashTag = regexp.MustCompile(`^[^{]*\{[^}]+\}`)
 
 // NewStore returns a Store that uses client, which stays the caller's to
 // close. It does not contact Redis. If an argument is unfit, the error names
-// every problem found. What it demands of client, NewRedisStore says.
+// every problem found. What it demands of client, NewRedisStore says; one with
+// a client-side cache is always refused.
 func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 	s := &Store{
 		client:         client,

@@ -20,7 +20,8 @@ func TestNewStore(t *testing.T) {
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true})
-	defer func() { single.Close(); cluster.Close(); ring.Close(); replicas.Close() }()
+	cached := redis.NewClient(&redis.Options{ClientSideCacheConfig: &redis.ClientSideCacheConfig{MaxStaleness: time.Second}})
+	defer func() { single.Close(); cluster.Close(); ring.Close(); replicas.Close(); cached.Close() }()
 	var noSerializer *pointerSerializer
 	for _, test := range []struct {
 		what   string
@@ -37,6 +38,7 @@ func TestNewStore(t *testing.T) {
 		{"no client", nil, StoreConfig{}, []string{"client: it is nil"}},
 		{"a nil client", (*redis.Client)(nil), StoreConfig{}, []string{"client: it is nil"}},
 		{"a nil cluster", (*redis.ClusterClient)(nil), StoreConfig{InstanceName: "{shop}:"}, []string{"client: it is nil"}},
+		{"a cache", cached, StoreConfig{}, []string{"client: it has a client-side cache"}},
 		{"a ring", ring, StoreConfig{}, []string{"client: a Ring "}},
 		{"reads of replicas", replicas, StoreConfig{InstanceName: "{shop}:"}, []string{"client: ReadOnly"}},
 		{"a cluster, {shop}:", cluster, StoreConfig{InstanceName: "{shop}:"}, nil},

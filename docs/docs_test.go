@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/redistest"
@@ -127,6 +129,54 @@ func nameless(next http.Handler) http.Handler {
 		r.Header.Del("User-Agent")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// cachedStore reads from a cache of 10,000 sessions, by what was true at most
+// two seconds ago.
+func cachedStore(addr, user, password string) (*redis.Client, *ticketstore.RedisStore, error) {
+	client := redis.NewClient(&redis.Options{
+		Addr:                  addr,
+		Username:              user, // a credentials provider would turn the cache off
+		Password:              password,
+		ContextTimeoutEnabled: true,
+		DialTimeout:           time.Second,
+		ReadTimeout:           time.Second,
+		WriteTimeout:          time.Second,
+		MaxRetries:            1,
+		DialerRetries:         1,
+		ClientSideCacheConfig: &redis.ClientSideCacheConfig{
+			MaxEntries:   10_000,
+			MaxStaleness: time.Second,
+		},
+		// How long go-redis waits for a reply while Redis moves.
+		MaintNotificationsConfig: &maintnotifications.Config{RelaxedTimeout: time.Second},
+	})
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{MaxStaleness: 2 * time.Second})
+	return client, store, err
+}
+
+// cachedCluster is cachedStore for a Cluster.
+func cachedCluster(addrs []string, user, password string) (*redis.ClusterClient, *ticketstore.RedisStore, error) {
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs:                    addrs,
+		Username:                 user,
+		Password:                 password,
+		ContextTimeoutEnabled:    true,
+		DialTimeout:              time.Second,
+		ReadTimeout:              time.Second,
+		WriteTimeout:             time.Second,
+		DialerRetries:            1,
+		MaintNotificationsConfig: &maintnotifications.Config{RelaxedTimeout: time.Second},
+		NewClient: func(node *redis.Options) *redis.Client {
+			node.ClientSideCacheConfig = &redis.ClientSideCacheConfig{
+				MaxEntries:   10_000,
+				MaxStaleness: time.Second,
+			}
+			return redis.NewClient(node)
+		},
+	})
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{MaxStaleness: 2 * time.Second})
+	return client, store, err
 }
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
@@ -448,6 +498,29 @@ func TestScriptFlush(t *testing.T) {
 		}
 		if err := admin.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatalf("round %d: %v", i, err)
+		}
+	}
+}
+
+// The clients for cached reads are ones that a store takes, and whose cache
+// works.
+func TestCachedClients(t *testing.T) {
+	one, store, err := cachedStore(redistest.Start(t).Addr, "default", "")
+	defer one.Close()
+	many, stores, err2 := cachedCluster(redistest.SharedCluster(t), "default", "")
+	defer many.Close()
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*ticketstore.RedisStore{store, stores} {
+		warnings, err := s.Check(t.Context())
+		if err != nil || slices.ContainsFunc(warnings, func(w string) bool { return !strings.Contains(w, "persistence: none") }) {
+			t.Errorf("got %q, %v, want nothing but the missing persistence", warnings, err)
+		}
+		if m, err := ticketstore.NewManager(s, ticketstore.Config{CookieKeys: []ticketstore.CookieKey{{Hash: make([]byte, 32)}}}); err != nil {
+			t.Error(err)
+		} else if _, err := m.Resolve(request(login(t, m, ticketstore.NewTicket("alice")))); err != nil {
+			t.Error(err)
 		}
 	}
 }

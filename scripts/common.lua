@@ -2,7 +2,8 @@
 --
 -- A session is a record: a line of envelope, then the ticket. Two sorted sets
 -- list it, the index of its subject and the census of its partition:
---   index    session ID -> expiry
+--   index    session ID -> expiry; once there are more than 128 also '#' and
+--            session ID -> 0, which is by sign-in, as IDs are UUIDv7
 --   census   session ID and subject -> expiry; for the one of each subject
 --            that expires last, expiry + 10^14: so there are as many of these
 --            as there are subjects
@@ -50,6 +51,22 @@ local function last(index)
   return top[1], top[2]
 end
 
+-- ordered reports whether an index is also by sign-in.
+local function ordered(index)
+  local first = redis.call('ZRANGE', index, 0, 0)[1]
+  return first and string.sub(first, 1, 1) == '#'
+end
+
+-- enter puts a session into an index.
+local function enter(index, id, expiry)
+  if redis.call('ZADD', index, expiry, id) == 0 then return end
+  if ordered(index) then
+    redis.call('ZADD', index, 0, '#' .. id)
+  elseif redis.call('ZCARD', index) > 128 then
+    for _, one in ipairs(redis.call('ZRANGE', index, 0, -1)) do redis.call('ZADD', index, 0, '#' .. one) end
+  end
+end
+
 -- settle is the end of every script, after what ends sessions. It puts the
 -- session id, if there is one, into index and census, takes those out that are
 -- gone, trims what has expired, up to 100 of other subjects if trim is set, and
@@ -57,19 +74,21 @@ end
 -- has emptied: Redis would abort the script if the slot is migrating.
 local function settle(index, census, subject, t, gone, trim, id, expiry)
   local was = last(index)
-  if id then redis.call('ZADD', index, expiry, id) end
-  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', t, 'LIMIT', 0, 100)) do
+  if id then enter(index, id, expiry) end
+  for _, dead in ipairs(redis.call('ZRANGEBYSCORE', index, '(0', t, 'LIMIT', 0, 100)) do
     gone[#gone + 1] = dead
   end
-  local members = {}
-  for i, one in ipairs(gone) do members[i] = one .. subject end
+  local entries, members = {}, {}
+  for i, one in ipairs(gone) do
+    entries[2 * i - 1], entries[2 * i], members[i] = one, '#' .. one, one .. subject
+  end
   for _, base in ipairs(trim and {0, LAST} or {}) do
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', census, base, base + t, 'LIMIT', 0, 100)) do
       members[#members + 1] = dead
     end
   end
   local listed, counted = redis.call('ZCARD', index), redis.call('ZCARD', census)
-  if #gone > 0 then listed = listed - redis.call('ZREM', index, unpack(gone)) end
+  if #gone > 0 then listed = listed - redis.call('ZREM', index, unpack(entries)) end
   if #members > 0 then counted = counted - redis.call('ZREM', census, unpack(members)) end
   if listed > 0 then
     local top, till = last(index)

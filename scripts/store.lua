@@ -1,4 +1,6 @@
--- Starts a session, ending the one it replaces and, at the cap, the oldest.
+-- Starts a session, ending the one it replaces and, at the cap, the oldest: 100
+-- at most at once. Whoever refuses looks first whether the others have been
+-- deleted by hand, if they are 128 at most.
 -- KEYS 1 record, 2 index of the subject, 3 census,
 --      4 record of the replaced session (KEYS[1] if none), 5.. records of ARGV[8..]
 -- ARGV 1 session ID, 2 subject, 3 record, 4 expiry, 5 cap, 6 'evict' or 'refuse',
@@ -16,33 +18,54 @@ if redis.call('EXISTS', record) == 1 then return {'TAKEN'} end
 local replaced = ARGV[7]
 if replaced ~= '' and not owns(subject, read(KEYS[4]), index, replaced, t) then replaced = '' end
 
-local others = {}
-for _, other in ipairs(redis.call('ZRANGEBYSCORE', index, string.format('(%.0f', t), '+inf')) do
-  if other ~= replaced then others[#others + 1] = other end
-end
-local over = #others - cap + 1
-local gone = {}
-local declared = {}
-if over > 0 then
-  table.sort(others) -- IDs are UUIDv7: the oldest sign-in comes first
-  local evict = ARGV[6] == 'evict'
-  for i = 8, #ARGV do declared[ARGV[i]] = KEYS[i - 3] end
-  -- Whoever refuses must know that all the others are alive.
-  for i = 1, evict and over or #others do
-    local other = others[i]
-    if not declared[other] then
-      local more = {'MORE'}
-      for n = 1, evict and math.min(#others, over + 32) or #others do more[n + 1] = others[n] end
-      return more
-    end
-    if evict or redis.call('EXISTS', declared[other]) == 0 then
-      gone[#gone + 1] = other
-    end
+-- oldest returns up to n live sessions but the replaced one, by sign-in.
+local function oldest(n)
+  local ids = {}
+  local function add(one)
+    if one ~= replaced and #ids < n then ids[#ids + 1] = one end
   end
-  if #gone < over then return {'FULL'} end
+  if ordered(index) then
+    local from, page = 0, {}
+    repeat
+      page = redis.call('ZRANGEBYSCORE', index, 0, 0, 'LIMIT', from, n)
+      from = from + n
+      for _, entry in ipairs(page) do
+        local one = string.sub(entry, 2)
+        if tonumber(redis.call('ZSCORE', index, one) or 0) > t then add(one) end
+      end
+    until #page < n or #ids == n
+    if #ids == n then return ids end
+  end
+  ids = {}
+  local live = redis.call('ZRANGEBYSCORE', index, string.format('(%.0f', t), '+inf')
+  table.sort(live)
+  for _, one in ipairs(live) do add(one) end
+  return ids
+end
+
+local n = redis.call('ZCOUNT', index, string.format('(%.0f', t), '+inf')
+if replaced ~= '' and tonumber(redis.call('ZSCORE', index, replaced) or 0) > t then n = n - 1 end
+local over = n - cap + 1
+local gone, declared = {}, {}
+if over > 0 then
+  for i = 8, #ARGV do declared[ARGV[i]] = KEYS[i - 3] end
+  local evict = ARGV[6] == 'evict'
+  if not evict and n > 128 then return {'FULL'} end
+  local batch = evict and math.min(over, 100) or n
+  local more = batch + 32 -- some to spare, as others may sign in at the same time
+  for _, one in ipairs(oldest(batch)) do
+    if not declared[one] then return {'MORE', unpack(oldest(more))} end
+    if evict or redis.call('EXISTS', declared[one]) == 0 then gone[#gone + 1] = one end
+  end
+  if not evict and #gone < over then return {'FULL'} end
+  if batch < over and evict then
+    for _, one in ipairs(gone) do redis.call('DEL', declared[one]) end
+    settle(index, census, subject, t, gone, true)
+    return {'MORE', unpack(oldest(more))}
+  end
 end
 redis.call('SET', record, ARGV[3], 'PXAT', expiry)
-for _, other in ipairs(gone) do redis.call('DEL', declared[other]) end
+for _, one in ipairs(gone) do redis.call('DEL', declared[one]) end
 if replaced ~= '' then
   redis.call('DEL', KEYS[4])
   gone[#gone + 1] = replaced

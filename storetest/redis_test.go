@@ -22,9 +22,9 @@ func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 const redisCap = 4
 
 // redisStore returns a store with keys of its own on client.
-func redisStore(t testing.TB, client redis.UniversalClient, refuse bool) *ticketstore.RedisStore {
+func redisStore(t testing.TB, client redis.UniversalClient, refuse bool, maxStaleness time.Duration) *ticketstore.RedisStore {
 	s, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{
-		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse,
+		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse, MaxStaleness: maxStaleness,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
 	}
 	server.SetTime(current)
 	return storetest.Fixture{
-		Store:   redisStore(t, client, refuse),
+		Store:   redisStore(t, client, refuse, 0),
 		Context: clock.NewContext(context.Background(), now),
 		Now:     now,
 		Advance: func(d time.Duration) {
@@ -77,7 +77,21 @@ func TestRedis(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		t.(*testing.T).Parallel()
-		return storetest.Fixture{Store: redisStore(t, client, false), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, false, 0), Cap: redisCap}
+	})
+}
+
+// A process that reads from its client's cache keeps the rules for what it has
+// itself written.
+func TestRedisCached(t *testing.T) {
+	t.Parallel()
+	opt := redistest.Options(redistest.Shared(t).Addr)
+	opt.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: time.Minute}
+	client := redis.NewClient(opt)
+	t.Cleanup(func() { client.Close() })
+	storetest.Run(t, func(t testing.TB) storetest.Fixture {
+		t.(*testing.T).Parallel()
+		return storetest.Fixture{Store: redisStore(t, client, false, time.Minute+opt.ReadTimeout), Cap: redisCap}
 	})
 }
 
@@ -87,6 +101,6 @@ func TestRedisCluster(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		t.(*testing.T).Parallel()
-		return storetest.Fixture{Store: redisStore(t, client, true), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, true, 0), Cap: redisCap}
 	})
 }

@@ -36,8 +36,8 @@ func openOurs(cfg ticketstore.RedisConfig, change func(*redis.Options)) func(con
 			return nil, err
 		}
 		s.costs = [operations]commands{
-			request: {"get": 1}, signIn: {"evalsha": 1}, signOut: {"get": 2, "evalsha": 1},
-			list: {"zrange": 1, "mget": 1}, count: {"zcount": 512},
+			request: {"get": 1}, signIn: {"evalsha": 1}, signOut: {"get": 1, "getrange": 1, "evalsha": 1},
+			list: {"zrange": 1, "mget": 1}, count: {"evalsha": 1},
 		}
 		s.cached = opt.ClientSideCacheConfig != nil
 		return s, nil

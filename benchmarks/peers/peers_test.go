@@ -91,7 +91,7 @@ func checkReport(t *testing.T, report string) {
 			t.Errorf("the report has no %q", want)
 		}
 	}
-	for _, want := range []string{"| 1 `GET`, 1 `SET` |", "| 1 `EVALSHA`, 2 `GET`, ", "| 512 `ZCOUNT` |", "| 100 `GET`, "} {
+	for _, want := range []string{"| 1 `GET`, 1 `SET` |", "| 1 `EVALSHA`, 1 `GET`, 1 `GETRANGE`, ", "| 1 `EVALSHA`, 512 within |", "| 100 `GET`, "} {
 		if !strings.Contains(report, want) {
 			t.Errorf("no operation costs %q", want)
 		}

@@ -24,7 +24,7 @@ func noCache(client redis.UniversalClient) error {
 func cacheWithin(client redis.UniversalClient, maxStaleness time.Duration) error {
 	o := options(client)
 	if o == nil || o.ClientSideCacheConfig == nil && o.ClientSideCache == nil {
-		return errors.New("MaxStaleness: the client has no client-side cache; set ClientSideCacheConfig (in a Cluster by NewClient; go-redis's clients of Sentinel have none)")
+		return errors.New("MaxStaleness: the client has no client-side cache that can be seen; set ClientSideCacheConfig (in a Cluster by NewClient; go-redis's clients of Sentinel have none)")
 	}
 	var errs []error
 	refuse := func(refused bool, format string, a ...any) {
@@ -70,6 +70,10 @@ func options(client redis.UniversalClient) *redis.Options {
 		return c.Options()
 	case *redis.ClusterClient:
 		o := c.Options()
+		readTimeout := o.ReadTimeout
+		if readTimeout == 0 { // by now: none
+			readTimeout = -1
+		}
 		node := o.NewClient(&redis.Options{
 			Addr: "node",
 			Dialer: func(context.Context, string, string) (net.Conn, error) {
@@ -81,7 +85,7 @@ func options(client redis.UniversalClient) *redis.Options {
 			StreamingCredentialsProvider: o.StreamingCredentialsProvider,
 			PushNotificationProcessor:    o.PushNotificationProcessor,
 			MaintNotificationsConfig:     o.MaintNotificationsConfig,
-			ReadTimeout:                  o.ReadTimeout,
+			ReadTimeout:                  readTimeout,
 		})
 		defer node.Close()
 		return node.Options()
