@@ -36,6 +36,7 @@ type backend struct {
 	cluster bool
 	client  redis.UniversalClient
 	prefix  string // of this test alone
+	batched bool   // stores read in batches, even a single record
 }
 
 // A testClock moves when it is told to. That of miniredis stands still
@@ -84,9 +85,13 @@ func (b *backend) ctx(t testing.TB) context.Context { return b.context(t.Context
 func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
 	t.Helper()
 	cfg.Prefix = b.prefix
+	cfg.BatchReads = cfg.BatchReads || b.batched
 	s, err := NewRedisStore(b.client, cfg)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if b.batched {
+		s.batcher.together = true
 	}
 	return s
 }
@@ -158,6 +163,17 @@ func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
 	t.Run("miniredis", func(t *testing.T) { t.Parallel(); test(t, miniBackend(t)) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, realBackend(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
+}
+
+// eachMode runs a test as eachBackend does, and where stores read in batches.
+func eachMode(t *testing.T, test func(t *testing.T, b *backend)) {
+	eachBackend(t, test)
+	t.Run("redis, batched", func(t *testing.T) {
+		t.Parallel()
+		b := realBackend(t)
+		b.batched = true
+		test(t, b)
+	})
 }
 
 // A site is a Manager over a store, behind a few pages: / says who is there,

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -46,13 +45,21 @@ type RedisConfig struct {
 	// RefuseNew makes Store return ErrTooManySessions at MaxSessions. If
 	// false, the session with the oldest sign-in ends instead.
 	RefuseNew bool
+
+	// BatchReads has Retrieve read many records in one pipeline when many call
+	// it at once: with 64 at once each takes a third of the time of a GET, in
+	// Redis and here. A few go alone, as without it. Answers are as fresh,
+	// contexts hold, writes are the same. What it costs: hooks of the client
+	// see pipelines, with contexts of their own.
+	BatchReads bool
 }
 
 // A RedisStore keeps tickets in Redis 6.2 or newer, or Valkey: a single node,
 // behind Sentinel, or a Cluster. It is safe for concurrent use.
 //
-// Reading a ticket is one GET; each write is one atomic script (two at
-// MaxSessions). Redis holds a hash of each key's secret, never the secret.
+// Reading a ticket is one GET, with BatchReads in a pipeline with others; each
+// write is one atomic script (two at MaxSessions). Redis holds a hash of each
+// key's secret, never the secret.
 //
 // A store remembers what records decoded to, some 16 MiB of them, which with
 // the tickets take about 50 MB when that many sessions are in use. What it
@@ -66,15 +73,17 @@ type RedisStore struct {
 	maxSessions int
 	whenFull    string
 	decoded     decodedRecords
+	batcher     *batcher // nil unless BatchReads
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
 // close. It does not contact Redis. If an argument is unfit, the error names
 // every problem found.
 //
-// The client must read its own writes: rings, and cluster clients that read
-// from replicas, are refused. Set ContextTimeoutEnabled in its options, or
-// go-redis ignores the deadlines of contexts and an outage takes long to tell.
+// The client must read its own writes and heed contexts: rings, cluster clients
+// that read from replicas, and autopipeliners are refused. Set
+// ContextTimeoutEnabled in its options, or go-redis ignores the deadlines of
+// contexts and an outage takes long to tell.
 func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, error) {
 	s := &RedisStore{
 		client:      client,
@@ -97,6 +106,9 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	}
 	if cfg.RefuseNew {
 		s.whenFull = "refuse"
+	}
+	if cfg.BatchReads {
+		s.batcher = newBatcher(client)
 	}
 	var errs []error
 	if err := redischeck.Client(client); err != nil {
@@ -316,7 +328,7 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 
 // get reads a record for the operation op.
 func (s *RedisStore) get(ctx context.Context, op string, k redisKey) (string, error) {
-	record, err := s.client.Get(ctx, s.recordKeyOf(k)).Result()
+	record, err := s.read(ctx, s.recordKeyOf(k))
 	switch {
 	case err == nil:
 		return record, nil
@@ -380,13 +392,4 @@ func (s *RedisStore) recordKeyOf(k redisKey) string {
 func (s *RedisStore) indexKeys(partition byte, subject string) []string {
 	tag := s.tags[partition]
 	return []string{tag + "subject:" + subject, tag + "sessions", tag + "subjects"}
-}
-
-// withRecords returns keys with the keys of the records of ids behind them.
-func (s *RedisStore) withRecords(keys []string, partition byte, ids []string) []string {
-	keys = slices.Clip(keys)
-	for _, id := range ids {
-		keys = append(keys, s.recordKey(partition, id))
-	}
-	return keys
 }

@@ -20,6 +20,10 @@ func TestNewStore(t *testing.T) {
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true})
+	batching, err := single.AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer func() { single.Close(); cluster.Close(); ring.Close(); replicas.Close() }()
 	var noSerializer *pointerSerializer
 	for _, test := range []struct {
@@ -38,6 +42,7 @@ func TestNewStore(t *testing.T) {
 		{"a nil client", (*redis.Client)(nil), StoreConfig{}, []string{"client: it is nil"}},
 		{"a nil cluster", (*redis.ClusterClient)(nil), StoreConfig{InstanceName: "{shop}:"}, []string{"client: it is nil"}},
 		{"a ring", ring, StoreConfig{}, []string{"client: a Ring "}},
+		{"an autopipeliner", batching, StoreConfig{}, []string{"client: an AutoPipeliner does not heed contexts"}},
 		{"reads of replicas", replicas, StoreConfig{InstanceName: "{shop}:"}, []string{"client: ReadOnly"}},
 		{"a cluster, {shop}:", cluster, StoreConfig{InstanceName: "{shop}:"}, nil},
 		{"a cluster, a{b}c:", cluster, StoreConfig{InstanceName: "a{b}c:"}, nil},
