@@ -46,6 +46,7 @@ type backend struct {
 	cached  *recentWrites // of all stores, if they read from the client's cache
 	client  redis.UniversalClient
 	prefix  string // of this test alone
+	batched bool   // stores read in batches, even a single record
 }
 
 // A testClock moves when it is told to, that of miniredis with it, and stands
@@ -92,11 +93,15 @@ func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
 	if b.cached != nil {
 		cfg.MaxStaleness = b.cached.window
 	}
+	cfg.BatchReads = cfg.BatchReads || b.batched
 	s, err := NewRedisStore(b.client, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.writes = b.cached
+	if b.batched {
+		s.batcher.together = true
+	}
 	return s
 }
 
@@ -202,6 +207,17 @@ func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
 	t.Run("redis", func(t *testing.T) { t.Parallel(); test(t, realBackend(t)) })
 	t.Run("cached", func(t *testing.T) { t.Parallel(); test(t, cachedBackend(t)) })
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
+}
+
+// eachMode runs a test as eachBackend does, and where stores read in batches.
+func eachMode(t *testing.T, test func(t *testing.T, b *backend)) {
+	eachBackend(t, test)
+	t.Run("redis, batched", func(t *testing.T) {
+		t.Parallel()
+		b := realBackend(t)
+		b.batched = true
+		test(t, b)
+	})
 }
 
 // A site is a Manager over a store, behind a few pages: / says who is there,

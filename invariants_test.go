@@ -20,11 +20,12 @@ import (
 )
 
 // The invariants are what doc.go guarantees. Each is a test here, on each kind
-// of Redis; those that take several processes use two clients at least.
+// of Redis, and with batched reads; those that take several processes use two
+// clients at least.
 
 // 1. Once a session has been ended, nothing brings its ticket back.
 func TestInvariant01RevocationIsFinal(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		ends := map[string]func(s *RedisStore, key Key, tk, other *Ticket) error{
 			"Remove": func(s *RedisStore, key Key, tk, _ *Ticket) error { return s.Remove(b.ctx(t), key) },
 			"Revoke": func(s *RedisStore, _ Key, tk, _ *Ticket) error { return s.Revoke(b.ctx(t), tk.Subject, tk.ID) },
@@ -94,7 +95,7 @@ func TestInvariant01RevocationIsFinal(t *testing.T) {
 // A request that has read its ticket, and renews it when that has just been
 // revoked, is anonymous.
 func TestRevokedWhileARequestRenews(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		real := b.store(t, RedisConfig{})
 		stub := &stubStore{TicketStore: real}
 		s := newSiteOn(t, b, stub, Config{})
@@ -114,7 +115,7 @@ func TestRevokedWhileARequestRenews(t *testing.T) {
 
 // RemoveThenReplayRejected: OWASP ASVS 5.0, 7.4.1.
 func TestRemoveThenReplayRejected(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := newSite(t, b, Config{})
 		c := s.login(t, "alice")
 		wantStatus(t, s.get(t, "/me", c), http.StatusOK)
@@ -127,7 +128,7 @@ func TestRemoveThenReplayRejected(t *testing.T) {
 
 // 2. A renewal by activity never overwrites a change of claims.
 func TestInvariant02NoLostUpdate(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		other := b.another(t)
 		real := b.store(t, RedisConfig{})
 		stub := &stubStore{TicketStore: real}
@@ -150,7 +151,7 @@ func TestInvariant02NoLostUpdate(t *testing.T) {
 
 // The same under load: a counter in the ticket loses no increment.
 func TestInvariant02NoLostUpdateUnderLoad(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		sites := []*site{newSite(t, b, Config{RenewAfter: 1}), newSite(t, b.another(t), Config{RenewAfter: 1})}
 		c := sites[0].login(t, "alice")
 		var done atomic.Int64
@@ -185,8 +186,13 @@ func TestInvariant02NoLostUpdateUnderLoad(t *testing.T) {
 // 3. An outage is not a sign-out: here of a real Redis that hangs, then goes.
 // See TestInvariant03OutageAnsweredWithErrors for one that answers with errors.
 func TestInvariant03OutageIsNotASignOut(t *testing.T) {
+	t.Run("direct", func(t *testing.T) { t.Parallel(); testOutageIsNotASignOut(t, false) })
+	t.Run("batched", func(t *testing.T) { t.Parallel(); testOutageIsNotASignOut(t, true) })
+}
+
+func testOutageIsNotASignOut(t *testing.T, batched bool) {
 	server := redistest.Start(t)
-	b := (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t)
+	b := (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix(), batched: batched}).another(t)
 	s, hasty := newSite(t, b, Config{}), newSite(t, b, Config{StoreTimeout: 200 * time.Millisecond})
 	c := s.login(t, "alice")
 	refused := func(state string) {
@@ -220,7 +226,7 @@ func TestInvariant03OutageIsNotASignOut(t *testing.T) {
 // 4. A session that was handed out is listed until it ends; a Store that
 // failed has handed out none.
 func TestInvariant04HandedOutIsListed(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		stores := []*RedisStore{b.store(t, RedisConfig{}), b.another(t).store(t, RedisConfig{})}
 		var wg sync.WaitGroup
 		for i := range 4 {
@@ -271,7 +277,7 @@ func listed(t *testing.T, b *backend, s *RedisStore, subject, id string) bool {
 
 // 6. The secret is nowhere but in the cookie.
 func TestInvariant06SecretIsNowhere(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		real := b.store(t, RedisConfig{MaxSessions: 3})
 		stub := &stubStore{TicketStore: real}
 		s := newSiteOn(t, b, real, Config{})
@@ -390,7 +396,7 @@ func formsOf(t *testing.T, s *site, c *http.Cookie) map[string]string {
 // adopted.
 func TestInvariant07PlantedKeyIsWorthless(t *testing.T) {
 	t.Run("StrictModeUnknownKeyNotAdopted", func(t *testing.T) {
-		eachBackend(t, func(t *testing.T, b *backend) {
+		eachMode(t, func(t *testing.T, b *backend) {
 			s := newSite(t, b, Config{})
 			k, _ := newRedisKey("alice")
 			value, err := s.manager.cfg.Codec.Encode(t.Context(), "__Host-session", k.key())
@@ -412,7 +418,7 @@ func TestInvariant07PlantedKeyIsWorthless(t *testing.T) {
 	})
 	// OWASP ASVS 5.0, 7.2.4.
 	t.Run("SignInRotatesAndKillsOld", func(t *testing.T) {
-		eachBackend(t, func(t *testing.T, b *backend) {
+		eachMode(t, func(t *testing.T, b *backend) {
 			s := newSite(t, b, Config{})
 			// A live session of the attacker's own, planted in the victim's
 			// browser.
@@ -447,7 +453,7 @@ func TestInvariant07PlantedKeyIsWorthless(t *testing.T) {
 // 8. Nobody touches another's session. See TestSubjectsShareAPartition for
 // the neighbour in Redis.
 func TestInvariant08NobodyTouchesAnothers(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := newSite(t, b, Config{})
 		c := s.login(t, "alice")
 		id := s.ticket(t, c).ID
@@ -488,7 +494,7 @@ func TestInvariant08NobodyTouchesAnothers(t *testing.T) {
 // 9. Bad input costs little. See TestCommandsPerRequest for Redis, and the
 // fuzz targets for what decodes.
 func TestInvariant09BadInputCostsLittle(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		count := &counter{n: map[string]int{}}
 		b.client.AddHook(count)
 		s := newSite(t, b, Config{})
@@ -515,7 +521,7 @@ func TestInvariant09BadInputCostsLittle(t *testing.T) {
 // 10. No sequence of renewals outlives EndsAt, nor SignedInAt + lifetime.
 // OWASP ASVS 5.0, 7.3.2; NIST SP 800-63B-4, 5.2.
 func TestInvariant10AbsoluteDeadlineSurvivesRenewals(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		for _, page := range []string{"/", "/renew?set=x", "/rotate"} {
 			s := newSite(t, b, Config{IdleTimeout: 30 * time.Minute, Lifetime: 2 * time.Hour})
 			c := s.login(t, "alice")
@@ -550,7 +556,7 @@ func TestInvariant10AbsoluteDeadlineSurvivesRenewals(t *testing.T) {
 // IdleDeadlineServerSide: OWASP ASVS 5.0, 7.3.1: even if Redis keeps the
 // record, and whatever the browser does with its cookie.
 func TestIdleDeadlineServerSide(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := newSite(t, b, Config{IdleTimeout: 10 * time.Minute})
 		c := s.login(t, "alice")
 		at := s.store.recordKey(partition("alice"), s.ticket(t, c).ID)
@@ -579,6 +585,12 @@ func TestRenewVsRemoveRaceNeverResurrects(t *testing.T) {
 		rounds = 500
 	}
 	t.Parallel()
+	t.Run("direct", func(t *testing.T) { testRenewVsRemove(t, false, rounds) })
+	t.Run("batched", func(t *testing.T) { testRenewVsRemove(t, true, max(500, rounds/10)) })
+}
+
+func testRenewVsRemove(t *testing.T, batched bool, rounds int) {
+	t.Parallel()
 	for name, end := range map[string]func(context.Context, *RedisStore, Key, *Ticket) error{
 		"Remove": func(ctx context.Context, s *RedisStore, key Key, _ *Ticket) error { return s.Remove(ctx, key) },
 		"Revoke": func(ctx context.Context, s *RedisStore, _ Key, tk *Ticket) error {
@@ -588,6 +600,7 @@ func TestRenewVsRemoveRaceNeverResurrects(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := realBackend(t)
+			b.batched = batched
 			renewing, ending := b.store(t, RedisConfig{}), b.another(t).store(t, RedisConfig{})
 			ctx := b.ctx(t)
 			renewedFirst := 0
@@ -672,7 +685,7 @@ func readTwice(ctx context.Context, s *RedisStore, key Key) error {
 
 // Two renewals from one revision: one wins.
 func TestTwoRenewalsOfOneRevision(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		stores := []*RedisStore{b.store(t, RedisConfig{}), b.another(t).store(t, RedisConfig{})}
 		for range 100 {
 			tk := newTicket(b, "alice")

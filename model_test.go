@@ -26,7 +26,7 @@ var seedFlag = flag.Int64("seed", 0, "seed of the first round of the model tests
 
 // 5. Counts are exact after any sequence of operations and expiries.
 func TestInvariant05CountsAreExact(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		runModel(t, b, 4, 12, 2, nil)
 	})
 }

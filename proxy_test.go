@@ -354,16 +354,19 @@ func TestProxyRepeatedWrites(t *testing.T) {
 			wantSessions(t, c.direct, s, "alice", kept.ID)
 		},
 	}
-	for _, retries := range []struct {
+	for _, mode := range []struct {
 		name       string
 		max, count int
-	}{{"MaxRetries 1", 1, 1}, {"default", 0, 3}} {
-		t.Run(retries.name, func(t *testing.T) {
+		batched    bool
+	}{{"MaxRetries 1", 1, 1, false}, {"default", 0, 3, false}, {"batched", 1, 1, true}} {
+		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			for name, test := range tests {
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
-					test(t, cuttingBackend(t, retries.max), retries.count)
+					c := cuttingBackend(t, mode.max)
+					c.batched, c.direct.batched = mode.batched, mode.batched
+					test(t, c, mode.count)
 				})
 			}
 		})

@@ -105,6 +105,13 @@ func (s *RedisStore) pastCache(ctx context.Context, command func(redis.Cmdable))
 	_, _ = pipe.Exec(ctx) // the error is the command's, too
 }
 
+// getPastCache is client.Get, but go-redis keeps no answers for a *string.
+func getPastCache(ctx context.Context, client redis.UniversalClient, key string) (string, error) {
+	cmd := redis.NewStringCmd(ctx, "get", &key)
+	_ = client.Process(ctx, cmd) // the error is cmd's, too
+	return cmd.Result()
+}
+
 type freshKey struct{}
 
 // fresh returns a copy of r for which no cache answers.

@@ -3,6 +3,7 @@ package ticketstore
 import (
 	"context"
 	_ "embed"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -91,3 +92,12 @@ type onceCmd struct{ *redis.Cmd }
 
 // NoRetry implements [redis.Cmder].
 func (onceCmd) NoRetry() bool { return true }
+
+// withRecords returns keys with the keys of the records of ids behind them.
+func (s *RedisStore) withRecords(keys []string, partition byte, ids []string) []string {
+	keys = slices.Clip(keys)
+	for _, id := range ids {
+		keys = append(keys, s.recordKey(partition, id))
+	}
+	return keys
+}

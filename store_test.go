@@ -25,6 +25,14 @@ func TestNewRedisStoreBadInput(t *testing.T) {
 	defer client.Close()
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	defer ring.Close()
+	autoPipeliner := func(make func() (*redis.AutoPipeliner, error)) *redis.AutoPipeliner {
+		ap, err := make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ap.Close() })
+		return ap
+	}
 	cluster := func(o redis.ClusterOptions) redis.UniversalClient {
 		o.Addrs = []string{"127.0.0.1:1"}
 		c := redis.NewClusterClient(&o)
@@ -41,6 +49,8 @@ func TestNewRedisStoreBadInput(t *testing.T) {
 		"nil":            {nil, RedisConfig{}, []string{"client"}},
 		"nil pointer":    {(*redis.Client)(nil), RedisConfig{}, []string{"client"}},
 		"ring":           {ring, RedisConfig{}, []string{"Ring"}},
+		"blocking":       {autoPipeliner(client.AutoPipeline), RedisConfig{}, []string{"AutoPipeliner does not heed contexts", "BatchReads"}},
+		"deferred":       {autoPipeliner(client.AsyncAutoPipeline), RedisConfig{}, []string{"AutoPipeliner does not heed contexts", "BatchReads"}},
 		"ReadOnly":       {cluster(redis.ClusterOptions{ReadOnly: true}), RedisConfig{}, []string{"replicas"}},
 		"RouteByLatency": {cluster(redis.ClusterOptions{RouteByLatency: true}), RedisConfig{}, []string{"replicas"}},
 		"RouteRandomly":  {cluster(redis.ClusterOptions{RouteRandomly: true}), RedisConfig{}, []string{"replicas"}},
@@ -537,7 +547,7 @@ func TestRevokeManySessions(t *testing.T) {
 
 // Delete the record and the user is out; listing repairs the index.
 func TestRecordDeletedByHand(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := b.store(t, RedisConfig{})
 		ctx := b.ctx(t)
 		gone, kept := newTicket(b, "alice"), newTicket(b, "alice")
@@ -576,7 +586,7 @@ func TestRecordDeletedByHand(t *testing.T) {
 
 // What is in Redis is not always what this program wrote.
 func TestUndecodableRecord(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		envelopeOf := func(record string) string { head, _, _ := strings.Cut(record, "\n"); return head + "\n" }
 		for name, spoil := range map[string]func(record string) string{
 			"empty":           func(string) string { return "" },
@@ -638,7 +648,7 @@ func TestUndecodableRecord(t *testing.T) {
 }
 
 func TestRemoveUndecodableRecord(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := b.store(t, RedisConfig{})
 		ctx := b.ctx(t)
 		tk := newTicket(b, "alice")
@@ -722,7 +732,15 @@ func TestTicketRoundTrip(t *testing.T) {
 // A Redis that cannot be reached is an error of every operation, and never
 // ErrNotFound.
 func TestOutageIsAnError(t *testing.T) {
-	b := miniBackend(t)
+	t.Run("direct", func(t *testing.T) { testOutageIsAnError(t, miniBackend(t)) })
+	t.Run("batched", func(t *testing.T) {
+		b := miniBackend(t)
+		b.batched = true
+		testOutageIsAnError(t, b)
+	})
+}
+
+func testOutageIsAnError(t *testing.T, b *backend) {
 	s := b.store(t, RedisConfig{})
 	tk := newTicket(b, "alice")
 	key := mustStore(t, b, s, tk)
@@ -760,9 +778,15 @@ func TestConnections(t *testing.T) {
 		s := b.store(t, RedisConfig{})
 		tk := newTicket(b, "alice")
 		key := mustStore(t, b, s, tk)
+		b.batched = true
+		for _, s := range []*RedisStore{s, b.store(t, RedisConfig{})} {
+			if got, err := s.Retrieve(b.ctx(t), key); err != nil || got.ID != tk.ID {
+				t.Fatalf("got %v, %v", got, err)
+			}
+		}
 		got, err := s.Retrieve(b.ctx(t), key)
-		if err != nil || got.ID != tk.ID {
-			t.Fatalf("got %v, %v", got, err)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if err := s.Renew(b.ctx(t), key, got); err != nil {
 			t.Fatal(err)
@@ -841,7 +865,9 @@ func TestGETRefused(t *testing.T) {
 	key := mustStore(t, b, s, tk)                  // which reads no record
 	_, replaceErr := s.Store(b.ctx(t), tk.Clone()) // in place of itself
 	_, retrieveErr := s.Retrieve(b.ctx(t), key)
-	for name, err := range map[string]error{"Store": replaceErr, "Retrieve": retrieveErr, "Renew": s.Renew(b.ctx(t), key, tk), "Remove": s.Remove(b.ctx(t), key)} {
+	b.batched = true
+	_, batchedErr := b.store(t, RedisConfig{}).Retrieve(b.ctx(t), key)
+	for name, err := range map[string]error{"Store": replaceErr, "Retrieve": retrieveErr, "Retrieve, batched": batchedErr, "Renew": s.Renew(b.ctx(t), key, tk), "Remove": s.Remove(b.ctx(t), key)} {
 		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || !strings.Contains(err.Error(), "permissions") && !strings.Contains(err.Error(), "can't run this command") {
 			t.Errorf("%s: got %v, want what Redis said", name, err)
 		}

@@ -21,6 +21,10 @@ func TestNewStore(t *testing.T) {
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	replicas := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}, ReadOnly: true})
 	cached := redis.NewClient(&redis.Options{ClientSideCacheConfig: &redis.ClientSideCacheConfig{MaxStaleness: time.Second}})
+	batching, err := single.AutoPipeline()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer func() { single.Close(); cluster.Close(); ring.Close(); replicas.Close(); cached.Close() }()
 	var noSerializer *pointerSerializer
 	for _, test := range []struct {
@@ -40,6 +44,7 @@ func TestNewStore(t *testing.T) {
 		{"a nil cluster", (*redis.ClusterClient)(nil), StoreConfig{InstanceName: "{shop}:"}, []string{"client: it is nil"}},
 		{"a cache", cached, StoreConfig{}, []string{"client: it has a client-side cache"}},
 		{"a ring", ring, StoreConfig{}, []string{"client: a Ring "}},
+		{"an autopipeliner", batching, StoreConfig{}, []string{"client: an AutoPipeliner does not heed contexts"}},
 		{"reads of replicas", replicas, StoreConfig{InstanceName: "{shop}:"}, []string{"client: ReadOnly"}},
 		{"a cluster, {shop}:", cluster, StoreConfig{InstanceName: "{shop}:"}, nil},
 		{"a cluster, a{b}c:", cluster, StoreConfig{InstanceName: "a{b}c:"}, nil},

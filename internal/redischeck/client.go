@@ -18,6 +18,8 @@ func Client(client redis.UniversalClient, maxStaleness time.Duration) error {
 	switch c := client.(type) {
 	case *redis.Ring:
 		return errors.New("client: a Ring spreads one subject's keys over servers; use a Cluster")
+	case *redis.AutoPipeliner:
+		return errors.New("client: an AutoPipeliner does not heed contexts, so that an outage outlasts StoreTimeout; give the client that it was made from, and a RedisStore BatchReads")
 	case *redis.ClusterClient:
 		if o := c.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
 			return errors.New("client: ReadOnly, RouteByLatency and RouteRandomly read from replicas, which may still hold a revoked ticket")
