@@ -506,12 +506,15 @@ func TestScriptFlush(t *testing.T) {
 // works.
 func TestCachedClients(t *testing.T) {
 	one, store, err := cachedStore(redistest.Start(t).Addr, "default", "")
-	defer one.Close()
-	many, stores, err2 := cachedCluster(redistest.SharedCluster(t), "default", "")
-	defer many.Close()
-	if err := errors.Join(err, err2); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer one.Close()
+	many, stores, err := cachedCluster(redistest.SharedCluster(t), "default", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer many.Close()
 	for _, s := range []*ticketstore.RedisStore{store, stores} {
 		warnings, err := s.Check(t.Context())
 		if err != nil || slices.ContainsFunc(warnings, func(w string) bool { return !strings.Contains(w, "persistence: none") }) {
