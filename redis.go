@@ -66,10 +66,9 @@ type RedisConfig struct {
 	MaxStaleness time.Duration
 
 	// BatchReads has Retrieve read many records in one pipeline when many call
-	// it at once: with 64 at once each takes a third of the time of a GET, in
-	// Redis and here. A few go alone, as without it. Answers are as fresh,
-	// contexts hold, writes are the same. What it costs: hooks of the client
-	// see pipelines, with contexts of their own.
+	// it at once; a few go alone, as without it. Answers are as fresh, contexts
+	// hold, and writes are the same. What it costs: hooks of the client see
+	// pipelines, with contexts of their own.
 	BatchReads bool
 }
 
