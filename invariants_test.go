@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
@@ -580,9 +582,12 @@ func TestIdleDeadlineServerSide(t *testing.T) {
 // Renew against Remove, and against Revoke, many times over: never a live
 // ticket after the removal returned.
 func TestRenewVsRemoveRaceNeverResurrects(t *testing.T) {
-	rounds := 10_000
-	if testing.Short() {
+	rounds := 10_000 // CI also runs this without the race detector
+	switch {
+	case testing.Short():
 		rounds = 500
+	case raceEnabled:
+		rounds = 2000
 	}
 	t.Parallel()
 	t.Run("direct", func(t *testing.T) { testRenewVsRemove(t, false, rounds) })
@@ -601,34 +606,34 @@ func testRenewVsRemove(t *testing.T, batched bool, rounds int) {
 			t.Parallel()
 			b := realBackend(t)
 			b.batched = batched
-			renewing, ending := b.store(t, RedisConfig{}), b.another(t).store(t, RedisConfig{})
+			other := b.another(t)
+			b.client.AddHook(starter{})
+			other.client.AddHook(starter{})
+			renewing, ending := b.store(t, RedisConfig{}), other.store(t, RedisConfig{})
 			ctx := b.ctx(t)
 			renewedFirst := 0
-			var lead race
 			for i := range rounds {
 				tk := newTicket(b, fmt.Sprint("user", i%100))
 				key := mustStore(t, b, renewing, tk)
-				start := make(chan struct{})
+				r := newRace()
 				renewed := make(chan error)
 				late := tk.Clone()
 				go func() {
-					<-start
-					spin(-lead.lead)
-					renewed <- renewing.Renew(ctx, key, late)
+					defer r.finish()
+					renewed <- renewing.Renew(r.runner(ctx, i%2 == 0), key, late)
 				}()
-				close(start)
-				spin(lead.lead)
-				if err := end(ctx, ending, key, tk); err != nil {
-					t.Fatal(err)
-				}
+				endErr := end(r.runner(ctx, i%2 == 1), ending, key, tk)
 				afterEnd := readTwice(ctx, ending, key)
+				r.finish()
 				err := <-renewed
+				if endErr != nil {
+					t.Fatal(endErr)
+				}
 				if err == nil {
 					renewedFirst++
 				} else if !errors.Is(err, ErrNotFound) {
 					t.Fatal(err)
 				}
-				lead.won(err == nil)
 				if afterEnd == nil || readTwice(ctx, renewing, key) == nil {
 					t.Fatalf("round %d: the ticket is alive after its end", i)
 				}
@@ -644,30 +649,58 @@ func testRenewVsRemove(t *testing.T, batched bool, rounds int) {
 	}
 }
 
-// A race is one of two commands, again and again. It gives one of them a lead
-// so that either comes first in half of the rounds, whatever the machine.
+// A race lets two scripts off at once: each waits, when it is about to be sent,
+// for the other, by turns with a step to go after that. A lead in microseconds
+// would mean something else on every machine.
 type race struct {
-	lead  time.Duration // of the first
-	first bool          // who won the last round
-	row   int           // how often in a row
+	line   chan struct{}
+	finish func() // for a runner that may not have come to the line
+	over   chan struct{}
 }
 
-func (r *race) won(first bool) {
-	if r.row++; first != r.first {
-		r.first, r.row = first, 0
-	}
-	step := 2 * time.Microsecond << min(max(r.row-4, 0), 9) // far off, long steps
-	if first {
-		step = -step
-	}
-	r.lead += step
+func newRace() *race {
+	r := &race{line: make(chan struct{}), over: make(chan struct{})}
+	r.finish = sync.OnceFunc(func() { close(r.over) })
+	return r
 }
 
-// spin waits for less than a timer can.
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
-		runtime.Gosched() // the other may have to run on the same processor
+type raceKey struct{}
+
+// runner returns the context of one of the two, which gives way to the other, or
+// the other does.
+func (r *race) runner(ctx context.Context, givesWay bool) context.Context {
+	return context.WithValue(ctx, raceKey{}, func() {
+		if !givesWay {
+			select {
+			case r.line <- struct{}{}:
+			case <-r.over:
+			}
+			return
+		}
+		select {
+		case <-r.line:
+		case <-r.over:
+		}
+		runtime.Gosched()
+	})
+}
+
+// A starter is a go-redis hook for races.
+type starter struct{}
+
+func (starter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (starter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if wait, ok := ctx.Value(raceKey{}).(func()); ok && cmd.Name() == "evalsha" {
+			wait()
+		}
+		return next(ctx, cmd)
 	}
+}
+
+func (starter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // readTwice returns nil if the ticket can be read.
