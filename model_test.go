@@ -93,7 +93,7 @@ func TestInvariant05CountsUnderWrites(t *testing.T) {
 			})
 		}
 		want := Counts{Subjects: int64(len(tickets)), Sessions: int64(len(tickets))}
-		for i := range counts {
+		for i := 0; (i < counts || writes.Load() < counts) && !t.Failed(); i++ { // a busy machine may do all counts before a write
 			if c, err := stores[i%2].Count(b.ctx(t)); err != nil || c != want {
 				t.Errorf("count %d: got %+v, %v, want %+v", i, c, err, want)
 				break
@@ -101,9 +101,6 @@ func TestInvariant05CountsUnderWrites(t *testing.T) {
 		}
 		enough.Store(true)
 		wg.Wait()
-		if n := writes.Load(); n < counts {
-			t.Errorf("got %d writes during %d counts: the test looks at too little", n, counts)
-		}
 	})
 }
 
@@ -155,7 +152,7 @@ func runModel(t *testing.T, b *backend, workers, users, rounds int, outcomes []s
 			m.unit *= 2
 		}
 		n, took := m.seed+1-first, time.Since(start)
-		more = n < int64(rounds) && took < 10*time.Second || len(missing()) > 0 && took < redistest.Patience
+		more = n < int64(rounds) && took < 10*time.Second || len(missing()) > 0 && took < 3*redistest.Patience
 	}
 	t.Logf("-seed=%d, %d sequences, unit %v: %v", first, (m.seed-first)*int64(workers*users), m.unit, m.seen)
 	if what := missing(); len(what) > 0 && !m.broken.Load() {
