@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/internal/ui"
 	"github.com/ticketstore/ticketstore/internal/ui/uitest"
 )
@@ -134,7 +135,7 @@ func TestUser(t *testing.T) {
 
 func TestNobody(t *testing.T) {
 	s := newSite(t, Config{})
-	h, err := New(s.Store, func(*http.Request) bool { return true }, Config{})
+	h, err := New(s.Store, func(*http.Request) bool { return true }, Config{StoreTimeout: redistest.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}
