@@ -14,8 +14,9 @@ const (
 	// maxAlone is how many reads of a node may be under way singly before what
 	// comes gathers.
 	maxAlone = 4
-	// maxBatchedReads bounds a reply: 16 MiB of the largest records.
-	maxBatchedReads = 256
+	// maxBatchedReads is how many reads do not wait for more. Larger batches
+	// save no more work, and what waits, waits for the network.
+	maxBatchedReads = 32
 	// maxStall is how long nothing may have come back from a node for reads to
 	// wait for it.
 	maxStall = 100 * time.Millisecond
