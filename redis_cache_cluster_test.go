@@ -19,9 +19,10 @@ import (
 
 // cachedCluster returns a store on b's Cluster, each of whose nodes has a cache
 // in its client.
-func cachedCluster(t testing.TB, b *backend, maxStaleness time.Duration) (*RedisStore, *redis.ClusterClient) {
+func cachedCluster(t testing.TB, b *backend, maxStaleness, readTimeout time.Duration) (*RedisStore, *redis.ClusterClient) {
 	t.Helper()
 	o := cachedClusterOptions(b.addrs, maxStaleness)
+	o.DialTimeout, o.ReadTimeout, o.MaintNotificationsConfig.RelaxedTimeout = readTimeout, readTimeout, readTimeout
 	client := redis.NewClusterClient(o)
 	t.Cleanup(func() { client.Close() })
 	s, err := NewRedisStore(client, RedisConfig{Prefix: b.prefix, MaxStaleness: maxStaleness + o.ReadTimeout})
@@ -33,8 +34,9 @@ func cachedCluster(t testing.TB, b *backend, maxStaleness time.Duration) (*Redis
 
 func cachedClusterOptions(addrs []string, maxStaleness time.Duration) *redis.ClusterOptions {
 	return &redis.ClusterOptions{
-		Addrs: addrs, ContextTimeoutEnabled: true, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: time.Second,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, RelaxedTimeout: time.Second},
+		Addrs: slices.Clip(addrs), ContextTimeoutEnabled: true, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: time.Second,
+		ClusterStateReloadInterval: time.Second,
+		MaintNotificationsConfig:   &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, RelaxedTimeout: time.Second},
 		NewClient: func(o *redis.Options) *redis.Client {
 			o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: maxStaleness}
 			return redis.NewClient(o)
@@ -48,7 +50,7 @@ func TestCachedCluster(t *testing.T) {
 	t.Parallel()
 	b := clusterBackend(t)
 	writer := b.store(t, RedisConfig{})
-	reader, client := cachedCluster(t, b, time.Hour)
+	reader, client := cachedCluster(t, b, time.Hour, redistest.Patience)
 	ctx := b.ctx(t)
 	for i := range 60 {
 		key, tk := cachedSession(t, b, writer, reader, fmt.Sprint("user-", i))
@@ -84,12 +86,13 @@ func TestCachedCluster(t *testing.T) {
 func TestCheckCachedCluster(t *testing.T) {
 	t.Parallel()
 	b := clusterBackend(t)
-	reader, _ := cachedCluster(t, b, time.Hour)
+	reader, _ := cachedCluster(t, b, time.Hour, redistest.Patience)
 	got, err := reader.Check(t.Context())
 	if err != nil || len(got) != 3 { // no persistence, of each
 		t.Errorf("got %q, %v, want nothing about a cache", got, err)
 	}
 	o := cachedClusterOptions(b.addrs, time.Hour)
+	o.ReadTimeout = redistest.Patience
 	o.NewClient = func(o *redis.Options) *redis.Client {
 		if o.Addr == b.addrs[1] {
 			o.Protocol = 2
@@ -109,16 +112,25 @@ func TestCheckCachedCluster(t *testing.T) {
 	}
 }
 
+// A watched ticket is renewed and read until stop is set.
+type watched struct {
+	stop            atomic.Bool
+	renewals, reads atomic.Int64
+}
+
+// enough reports whether the test shows something.
+func (w *watched) enough() bool { return w.renewals.Load() >= 10 && w.reads.Load() >= 100 }
+
 // watch has reader read a ticket that writer renews all the time, and fails if
 // a call that began later than the bound after the end of a renewal gets what
-// was there before. It returns how many renewals there were, and reads.
-func watch(t *testing.T, b *backend, writer, reader *RedisStore, key Key, tk *Ticket, bound time.Duration, until *atomic.Bool) (renewals, reads int) {
+// was there before.
+func (w *watched) watch(t *testing.T, b *backend, writer, reader *RedisStore, key Key, tk *Ticket, bound time.Duration) {
 	var mu sync.Mutex
 	number := map[string]int{tk.Revision: 0}
 	ended := []time.Time{time.Now()} // by number
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for !until.Load() {
+		for !w.stop.Load() {
 			// One that is lost is found out, and taken over, by reading.
 			if err := writer.Renew(b.ctx(t), key, tk); err != nil {
 				if got, err := writer.Retrieve(b.ctx(t), key); err == nil {
@@ -131,33 +143,37 @@ func watch(t *testing.T, b *backend, writer, reader *RedisStore, key Key, tk *Ti
 			if _, known := number[tk.Revision]; !known {
 				number[tk.Revision] = len(ended)
 				ended = append(ended, time.Now())
+				w.renewals.Add(1)
 			}
 			mu.Unlock()
 			time.Sleep(5 * time.Millisecond)
 		}
 	})
-	for !until.Load() {
+	for !w.stop.Load() {
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(b.ctx(t), 100*time.Millisecond)
 		got, err := reader.Retrieve(ctx, key)
 		cancel()
 		if errors.Is(err, ErrNotFound) {
 			t.Errorf("a live session was refused: %v", err)
-			until.Store(true)
+			w.stop.Store(true)
 		}
 		if err != nil {
 			continue
 		}
-		reads++
+		w.reads.Add(1)
 		mu.Lock()
 		if n, known := number[got.Revision]; known && n+1 < len(ended) && began.After(ended[n+1].Add(bound)) {
 			t.Errorf("a call that began %v after a renewal got what was there before; the bound is %v", began.Sub(ended[n+1]), bound)
-			until.Store(true)
+			w.stop.Store(true)
 		}
 		mu.Unlock()
 	}
 	wg.Wait()
-	return len(ended) - 1, reads
+	t.Logf("%d renewals, %d reads", w.renewals.Load(), w.reads.Load())
+	if !w.enough() {
+		t.Error("the test shows too little")
+	}
 }
 
 // While slots move to and fro under load, the bound holds, and an absence that
@@ -167,9 +183,10 @@ func TestCachedClusterReshards(t *testing.T) {
 	addrs := redistest.StartCluster(t, 2)
 	b := (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
 	writer := b.store(t, RedisConfig{})
-	const maxStaleness = 300 * time.Millisecond
-	reader, _ := cachedCluster(t, b, maxStaleness)
-	key, tk := cachedSession(t, b, writer, reader, "alice")
+	const maxStaleness, readTimeout = 300 * time.Millisecond, time.Second
+	reader, _ := cachedCluster(t, b, maxStaleness, readTimeout)
+	tk := newTicket(b, "alice")
+	key := mustStore(t, b, writer, tk)
 
 	// A session that the reader knows as gone comes back where its slot is now.
 	lost := newTicket(b, "alice")
@@ -182,22 +199,25 @@ func TestCachedClusterReshards(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := reader.Retrieve(b.ctx(t), lostKey); !errors.Is(err, ErrNotFound) {
+	if !eventually(func() bool { // in the reader's time
+		_, err = reader.Retrieve(b.ctx(t), lostKey)
+		return errors.Is(err, ErrNotFound)
+	}) {
 		t.Fatalf("got %v, want ErrNotFound", err)
 	}
 
-	var until atomic.Bool
+	var w watched
 	moves, moved := 0, make(chan struct{})
 	go func() {
 		defer close(moved)
-		defer until.Store(true)
+		defer w.stop.Store(true)
 		slot := int(b.client.ClusterKeySlot(t.Context(), record).Val())
 		nodes := []*redis.Client{openRedis(t, redisOptions(addrs[0])), openRedis(t, redisOptions(addrs[1]))}
 		from := 0
 		if slot >= 8192 {
 			from = 1
 		}
-		for start := time.Now(); time.Since(start) < 3*time.Second; {
+		for start := time.Now(); time.Since(start) < 3*time.Second || (moves < 2 || !w.enough()) && time.Since(start) < redistest.Patience; {
 			// A node that moves a slot on before it has heard of the other's
 			// last epoch would lose it, with all that is in it.
 			if !eventually(func() bool { return clusterView(t, nodes[0]) == clusterView(t, nodes[1]) }) {
@@ -212,17 +232,19 @@ func TestCachedClusterReshards(t *testing.T) {
 			if moves++; moves == 1 {
 				if err := b.client.Set(t.Context(), record, value, time.Hour).Err(); err != nil {
 					t.Error(err)
-				} else if _, err := reader.Retrieve(b.ctx(t), lostKey); err != nil {
+				} else if !eventually(func() bool { // in the reader's time
+					_, err = reader.Retrieve(b.ctx(t), lostKey)
+					return err == nil || errors.Is(err, ErrNotFound)
+				}) || err != nil {
 					t.Errorf("got %v, want the session that is back", err)
 				}
 			}
 		}
 	}()
-	renewals, reads := watch(t, b, writer, reader, key, tk, maxStaleness+time.Second, &until)
+	w.watch(t, b, writer, reader, key, tk, maxStaleness+readTimeout)
 	<-moved
-	t.Logf("%d moves, %d renewals, %d reads", moves, renewals, reads)
-	if moves < 2 || renewals < 10 || reads < 100 {
-		t.Error("the test shows too little")
+	if moves < 2 {
+		t.Errorf("got %d moves: the test shows too little", moves)
 	}
 }
 
@@ -279,30 +301,40 @@ func TestCachedClusterFailover(t *testing.T) {
 		addrs = append(addrs, m.Addr)
 	}
 	b := (&backend{testClock: &testClock{}, addrs: addrs, prefix: randomPrefix(), cluster: true}).another(t)
-	b.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs[1:], ContextTimeoutEnabled: true,
+	hasty := *b
+	hasty.client = redis.NewClusterClient(&redis.ClusterOptions{Addrs: slices.Clip(addrs[1:]), ContextTimeoutEnabled: true,
 		ReadTimeout: 300 * time.Millisecond, DialTimeout: 300 * time.Millisecond, ClusterStateReloadInterval: time.Second})
-	defer b.client.Close()
-	writer := b.store(t, RedisConfig{})
-	const maxStaleness = 300 * time.Millisecond
-	reader, _ := cachedCluster(t, b, maxStaleness)
+	defer hasty.client.Close()
+	writer := hasty.store(t, RedisConfig{})
+	const maxStaleness, readTimeout = 300 * time.Millisecond, time.Second
+	reader, _ := cachedCluster(t, b, maxStaleness, readTimeout)
 	var key Key
 	var tk *Ticket
 	for i := 0; ; i++ { // one of the first master's
 		subject := fmt.Sprint("user-", i)
 		if slot := b.client.ClusterKeySlot(t.Context(), writer.recordKey(partition(subject), "")).Val(); slot < 16384/3 {
-			key, tk = cachedSession(t, b, writer, reader, subject)
+			tk = newTicket(b, subject)
+			key = mustStore(t, b, b.store(t, RedisConfig{}), tk)
 			break
 		}
 	}
-	var until atomic.Bool
+	replicated(t, masters[0], writer.recordKey(partition(tk.Subject), ""))
+	var w watched
 	go func() {
-		defer until.Store(true)
-		time.Sleep(300 * time.Millisecond)
+		defer w.stop.Store(true)
+		if !eventually(w.enough) {
+			return
+		}
 		masters[0].Pause()
 		c := openRedis(t, redisOptions(replica.Addr))
 		for start := time.Now(); time.Since(start) < redistest.Patience; time.Sleep(50 * time.Millisecond) {
 			if strings.Contains(c.Info(t.Context(), "replication").Val(), "role:master") {
 				time.Sleep(3 * time.Second)
+				w.renewals.Store(0) // enough of them since
+				w.reads.Store(0)
+				if !eventually(w.enough) {
+					return
+				}
 				masters[0].Resume()
 				time.Sleep(time.Second)
 				return
@@ -310,9 +342,19 @@ func TestCachedClusterFailover(t *testing.T) {
 		}
 		t.Error("the replica did not take over")
 	}()
-	renewals, reads := watch(t, b, writer, reader, key, tk, maxStaleness+time.Second, &until)
-	t.Logf("%d renewals, %d reads", renewals, reads)
-	if renewals < 10 || reads < 100 {
-		t.Error("the test shows too little")
+	w.watch(t, b, writer, reader, key, tk, maxStaleness+readTimeout)
+}
+
+// replicated returns when the replica of master has all that is there. It writes
+// to key.
+func replicated(t *testing.T, master *redistest.Server, key string) {
+	t.Helper()
+	conn := openRedis(t, redisOptions(master.Addr)).Conn() // WAIT is for its own writes
+	defer conn.Close()
+	if err := conn.Set(t.Context(), key, "", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Do(t.Context(), "wait", 1, redistest.Patience.Milliseconds()/2).Int(); n != 1 || err != nil {
+		t.Fatalf("got %d replicas in step, %v, want 1", n, err)
 	}
 }

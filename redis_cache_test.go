@@ -506,8 +506,6 @@ func (v *valve) pass(to, from net.Conn, fromServer bool) {
 // after the end of a write of another process serves what was there before.
 func TestInvariant14CachedIsNeverOlderThanItsBound(t *testing.T) {
 	t.Parallel()
-	const maxStaleness, readTimeout = 300 * time.Millisecond, 2 * time.Second
-	const bound = maxStaleness + readTimeout
 	server := redistest.Start(t)
 	b := (&backend{testClock: &testClock{}, addrs: []string{server.Addr}, prefix: randomPrefix()}).another(t)
 	writer := b.store(t, RedisConfig{})
@@ -515,6 +513,10 @@ func TestInvariant14CachedIsNeverOlderThanItsBound(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			for tries := 1; ; tries++ {
+				// The machine may have been too slow for the cache to answer
+				// in time: then once more, with twice that.
+				maxStaleness, readTimeout := 300*time.Millisecond<<(tries-1), 2*time.Second<<(tries-1)
+				bound := maxStaleness + readTimeout
 				v := startValve(t, server.Addr)
 				o := cachedOptions(v.addr, maxStaleness)
 				o.ReadTimeout, o.MaintNotificationsConfig.RelaxedTimeout = readTimeout, readTimeout
@@ -527,7 +529,9 @@ func TestInvariant14CachedIsNeverOlderThanItsBound(t *testing.T) {
 					<-v.held
 				} else {
 					v.set("")
-					if _, err := reader.Retrieve(t.Context(), key); err != nil {
+					if _, err := reader.Retrieve(t.Context(), key); err != nil && tries < 7 {
+						continue
+					} else if err != nil {
 						t.Fatal(err)
 					}
 					v.set(fault)
@@ -538,7 +542,7 @@ func TestInvariant14CachedIsNeverOlderThanItsBound(t *testing.T) {
 				wrote, old := time.Now(), time.Duration(-1)
 				time.AfterFunc(readTimeout/2, func() { close(v.flow) })
 				for began := wrote; began.Before(wrote.Add(bound + time.Second)); began = time.Now() {
-					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+					ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond<<(tries-1))
 					got, err := reader.Retrieve(ctx, key)
 					cancel()
 					if err == nil && got.Revision == tk.Revision {
@@ -555,13 +559,12 @@ func TestInvariant14CachedIsNeverOlderThanItsBound(t *testing.T) {
 				}) {
 					t.Error("after the fault the new ticket does not come")
 				}
-				// The machine may have been too slow for the cache to answer
-				// at all, and a half-open connection still hears of the write.
+				// A half-open connection still hears of the write.
 				if old >= 0 || fault == "cut" || fault == "half open" {
 					t.Logf("the old ticket last came %v after the write", old)
 					return
 				}
-				if tries == 10 {
+				if tries == 7 {
 					t.Fatal("the old ticket never came: the test shows nothing")
 				}
 			}
@@ -645,7 +648,7 @@ const writerEnv = "TICKETSTORE_TEST_WRITER"
 // writerProcess is what another process of this test binary does: it changes
 // the sessions that it is told of, one a line, and says when it has.
 func writerProcess(addr, prefix string) int {
-	client := redis.NewClient(&redis.Options{Addr: addr})
+	client := redis.NewClient(redistest.Options(addr))
 	defer client.Close()
 	s, err := NewRedisStore(client, RedisConfig{Prefix: prefix})
 	for in := bufio.NewScanner(os.Stdin); err == nil && in.Scan(); fmt.Println("done") {

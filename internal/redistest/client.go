@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,7 +24,8 @@ func Options(addr string) *redis.Options {
 // ClusterOptions is [Options] for the Cluster at addrs.
 func ClusterOptions(addrs []string) *redis.ClusterOptions {
 	return &redis.ClusterOptions{
-		Addrs: addrs, ContextTimeoutEnabled: true,
-		DialTimeout: Patience, ReadTimeout: Patience, WriteTimeout: Patience, PoolTimeout: Patience,
+		Addrs:                 slices.Clip(addrs), // go-redis appends to it
+		ContextTimeoutEnabled: true,
+		DialTimeout:           Patience, ReadTimeout: Patience, WriteTimeout: Patience, PoolTimeout: Patience,
 	}
 }

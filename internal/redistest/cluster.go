@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func startCluster(tb testing.TB, cleanup func(func()), n int) (addrs []string) {
 	for _, s := range startMasters(tb, cleanup, n, Patience) {
 		addrs = append(addrs, s.Addr)
 	}
-	return addrs
+	return slices.Clip(addrs) // clients append to it
 }
 
 func startMasters(tb testing.TB, cleanup func(func()), n int, nodeTimeout time.Duration) (nodes []*Server) {
