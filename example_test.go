@@ -209,7 +209,7 @@ func ExampleRedisStore_Count() {
 func ExampleReadAlso() {
 	oldFormat, newFormat := ticketstore.JSONSerializer{}, ticketstore.JSONSerializer{} // say
 	cfg := ticketstore.RedisConfig{Serializer: ticketstore.ReadAlso(newFormat, oldFormat)}
-	data, err := cfg.Serializer.Serialize(ticketstore.NewTicket("alice"))
+	data, err := cfg.Serializer.Serialize(ticketstore.NewTicket("alice", ticketstore.Claim{Type: "role", Value: "admin"}))
 	fmt.Println(string(data), err)
-	// Output: {"v":1,"subject":"alice"} <nil>
+	// Output: {"v":1,"identities":[{"claims":[{"type":"role","value":"admin"}]}]} <nil>
 }

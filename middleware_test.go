@@ -733,3 +733,24 @@ func FuzzCookieValue(f *testing.F) {
 		}
 	})
 }
+
+// A store whose Serializer leaves out the subject, and that forgets to set it,
+// signs nobody in.
+func TestStoreWithoutSubjects(t *testing.T) {
+	b := miniBackend(t)
+	real := b.store(t, RedisConfig{})
+	stub := &stubStore{TicketStore: real}
+	s := newSiteOn(t, b, stub, Config{})
+	c := s.login(t, "alice")
+	stub.retrieve = func(ctx context.Context, key Key) (*Ticket, error) {
+		tk, err := real.Retrieve(ctx, key)
+		if err == nil {
+			tk.Subject = ""
+		}
+		return tk, err
+	}
+	wantStatus(t, s.get(t, "/me", c), http.StatusUnauthorized)
+	if logs := s.logs.String(); !strings.Contains(logs, "the store has not set its subject") {
+		t.Errorf("got the logs %s, want what is wrong", logs)
+	}
+}

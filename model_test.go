@@ -337,13 +337,13 @@ func (m *model) check(trimmed bool) {
 			counts.Sessions++
 			want[s.recordKey(p, l.ticket.ID)] = l
 			set(keys[0], l.ticket.ID, l.ticket.ExpiresAt.UnixMilli())
-			set(keys[1], l.ticket.ID+u.subject, l.ticket.ExpiresAt.UnixMilli())
+			set(keys[1], shortID(l.ticket.ID)+u.subject, l.ticket.ExpiresAt.UnixMilli())
 			if last == nil || cmp.Or(l.ticket.ExpiresAt.Compare(last.ticket.ExpiresAt), strings.Compare(l.ticket.ID, last.ticket.ID)) > 0 {
 				last = l
 			}
 		}
 		if last != nil {
-			set(keys[1], last.ticket.ID+u.subject, lastToExpire+last.ticket.ExpiresAt.UnixMilli())
+			set(keys[1], shortID(last.ticket.ID)+u.subject, lastToExpire+last.ticket.ExpiresAt.UnixMilli())
 		}
 	}
 	for _, s := range m.stores[0] {

@@ -191,16 +191,16 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
 	replaced, replacedRecord := "", record
 	if isSessionID(t.ID) {
-		replaced, replacedRecord = t.ID, s.recordKey(k.partition, t.ID)
+		replaced, replacedRecord = namedID(t.ID), s.recordKey(k.partition, t.ID)
 	}
 	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
 	keys = append(keys, replacedRecord)
-	args := []any{c.ID, t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
+	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between,
 	// or that the cap is much lower than it was.
 	for range maxMaxSessions/scriptBatch + 100 {
-		reply, err := s.runOnce(ctx, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendStrings(args, more)...).StringSlice()
+		reply, err := s.runOnce(ctx, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendIDs(args, more)...).StringSlice()
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
@@ -269,7 +269,7 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	revision := newRevision()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
 	status, err := s.run(ctx, renewScript, keys,
-		id, t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
+		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
 		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli()).Text()
 	if err != nil {
 		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
@@ -312,7 +312,7 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			err = s.client.Del(ctx, record).Err()
 		} else if ok, _ := e.opens(k, clock.Now(ctx)); ok {
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			err = s.run(ctx, removeScript, keys, id, e.subject, k.verifier()).Err()
+			err = s.run(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Err()
 		}
 	}
 	if err != nil {

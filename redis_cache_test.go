@@ -911,7 +911,7 @@ func TestCheckCache(t *testing.T) {
 	}{
 		"all":         {"+@all", nil},
 		"no-tracking": {"+@all -client|tracking", []string{noCaching}},
-		"documented":  {"+get +getrange +set +mget +del +exists +pexpireat +time +zadd +zrem +zcard +zcount +zscore +zmscore +zrange +zrevrange +zrangebyscore +eval +evalsha +info +config|get +client|tracking", nil},
+		"documented":  {"+get +getrange +set +mget +del +exists +pexpireat +time +zadd +zrem +zcard +zcount +zscore +zmscore +zrange +zrevrange +zrangebyscore +zscan +eval +evalsha +info +config|get +client|tracking", nil},
 	} {
 		args := []any{"acl", "setuser", name, "on", ">pw", "~*"}
 		for _, rule := range strings.Fields(test.rules) {

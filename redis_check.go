@@ -13,7 +13,7 @@ import (
 const checkCommands = `
   {'SET', k, '', 'XX'}, {'GET', k}, {'GETRANGE', k, 0, 0}, {'MGET', k}, {'EXISTS', k}, {'DEL', k}, {'PEXPIREAT', k, 1}, {'TIME'},
   {'ZADD', k, 'XX', 0, ''}, {'ZREM', k, ''}, {'ZSCORE', k, ''}, {'ZMSCORE', k, ''}, {'ZCARD', k}, {'ZCOUNT', k, 0, 0},
-  {'ZRANGE', k, 0, 0}, {'ZREVRANGE', k, 0, 0}, {'ZRANGEBYSCORE', k, 0, 0},
+  {'ZRANGE', k, 0, 0}, {'ZREVRANGE', k, 0, 0}, {'ZRANGEBYSCORE', k, 0, 0}, {'ZSCAN', k, 0},
 `
 
 // Check reports how fit Redis is for the store, in words that an operator can

@@ -2,6 +2,7 @@ package ticketstore
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,7 +19,8 @@ import (
 
 const (
 	partitions  = 256
-	scriptBatch = 100 // records that a script ends, so that others do not wait long
+	scanPage    = 1000 // members that a ZSCAN looks at
+	scriptBatch = 100  // records that a script ends, so that others do not wait long
 
 	// lastToExpire is added to the expiry, in the census, of the session of
 	// each subject that expires last.
@@ -53,7 +55,7 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
 	for ids := range slices.Chunk(gone, scriptBatch) {
-		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, ids), appendStrings([]any{subject}, ids)...).Err(); err != nil {
+		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, ids), appendIDs([]any{subject}, ids)...).Err(); err != nil {
 			return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 		}
 	}
@@ -192,7 +194,7 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	n, err := s.run(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendStrings([]any{subject, keep}, ids)...).Int()
+	n, err := s.run(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
@@ -233,31 +235,33 @@ func (s *RedisStore) Count(ctx context.Context) (Counts, error) {
 }
 
 // Subjects returns the subjects that are signed in, each once, in no
-// particular order. One with a session that lives throughout is not missed,
-// unless that session's expiry is made earlier meanwhile. After an error it
-// ends. It is the operator's: it reads a page at a time, but all of them.
+// particular order. One with a session that lives throughout is not missed.
+// After an error it ends. It is the operator's: it reads a page at a time, but
+// all of them.
 func (s *RedisStore) Subjects(ctx context.Context) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		seen := map[string]bool{} // of one partition
-		for at := (position{}); at.partition < partitions; {
-			found, end, err := s.censusPage(ctx, at, 1, maxSessionPage)
-			if err != nil {
-				yield("", fmt.Errorf("ticketstore: subjects: %w", err))
-				return
-			}
-			for _, f := range found {
-				if seen[f.subject] {
-					continue
-				}
-				seen[f.subject] = true
-				if !yield(f.subject, nil) {
+		for p := range partitions {
+			seen := map[string]bool{}
+			for cursor, more := uint64(0), true; more; more = cursor != 0 {
+				page, next, err := s.client.ZScan(ctx, s.censusKey(byte(p)), cursor, "", scanPage).Result()
+				if err != nil {
+					yield("", fmt.Errorf("ticketstore: subjects: %w", err))
 					return
 				}
+				now := clock.Now(ctx).UnixMilli()
+				for entry := range slices.Chunk(page, 2) {
+					subject := entry[0][min(shortIDBytes, len(entry[0])):]
+					score, _ := strconv.ParseFloat(entry[1], 64)
+					if seen[subject] || int64(score)%lastToExpire <= now {
+						continue
+					}
+					seen[subject] = true
+					if !yield(subject, nil) {
+						return
+					}
+				}
+				cursor = next
 			}
-			if end.partition > at.partition {
-				clear(seen)
-			}
-			at = end
 		}
 	}
 }
@@ -272,9 +276,21 @@ func isSessionID(id string) bool {
 	return err == nil && u.String() == id
 }
 
-func appendStrings(args []any, s []string) []any {
-	for _, v := range s {
-		args = append(args, v)
+// namedID returns a session ID as an argument of a script, which has it twice:
+// as it is, and as the census has it.
+func namedID(id string) string {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return id // put into an index by hand
+	}
+	var b [36 + shortIDBytes]byte
+	base64.RawURLEncoding.Encode(b[copy(b[:], id):], u[:])
+	return string(b[:])
+}
+
+func appendIDs(args []any, ids []string) []any {
+	for _, id := range ids {
+		args = append(args, namedID(id))
 	}
 	return args
 }

@@ -2,18 +2,24 @@ package ticketstore
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
-const maxSessionPage = 1000
+const (
+	maxSessionPage = 1000
+	censusBatch    = 250 // sessions that a script lists, so that others do not wait long
+	shortIDBytes   = 22  // of a session ID in the census
+)
 
 // SessionPage returns up to limit live sessions of all subjects, limit being 1
 // to 1,000, and the cursor of the next page, empty after the last one. The
@@ -34,8 +40,9 @@ func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) 
 	}
 	// A page of a large store is part of one partition; of a small one, all
 	// partitions have something. So more and more are asked at once.
-	for width := 1; at.partition < partitions && len(sessions) < limit; width = min(4*width, 64) {
-		found, end, err := s.censusPage(ctx, at, width, limit-len(sessions))
+	width := 1
+	for at.partition < partitions && len(sessions) < limit {
+		found, end, err := s.censusPage(ctx, at, width, min(limit-len(sessions), censusBatch))
 		if err != nil {
 			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
 		}
@@ -44,6 +51,9 @@ func (s *RedisStore) SessionPage(ctx context.Context, cursor string, limit int) 
 			return nil, "", fmt.Errorf("ticketstore: session page: %w", err)
 		}
 		sessions, at = append(sessions, page...), end
+		if width = min(4*width, 64); end.id != "" {
+			width = 1
+		}
 	}
 	if at.partition < partitions {
 		next = at.String()
@@ -89,7 +99,7 @@ func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit i
 		if i > 0 {
 			return []any{now, 0, "", limit + 1}
 		}
-		return []any{now, at.expiry, at.id, limit + 1}
+		return []any{now, at.expiry, shortID(at.id), limit + 1}
 	})
 	if err != nil {
 		return nil, position{}, err
@@ -113,17 +123,25 @@ func (s *RedisStore) censusPage(ctx context.Context, at position, width, limit i
 	return found, position{partition: at.partition + len(calls)}, nil
 }
 
-const idBytes = 36 // in a UUID's text
-
 // parseEntry returns what the census of a partition says of a session: its ID
 // and subject, in one, and its expiry.
 func parseEntry(partition int, entry []string) (position, error) {
-	if len(entry) == 2 && len(entry[0]) > idBytes {
-		if expiry, err := strconv.ParseInt(entry[1], 10, 64); err == nil {
-			return position{partition, expiry, entry[0][:idBytes], entry[0][idBytes:]}, nil
+	if len(entry) == 2 && len(entry[0]) > shortIDBytes {
+		id, err1 := base64.RawURLEncoding.DecodeString(entry[0][:shortIDBytes])
+		expiry, err2 := strconv.ParseInt(entry[1], 10, 64)
+		if err1 == nil && err2 == nil && len(id) == len(uuid.UUID{}) {
+			return position{partition, expiry, uuid.UUID(id).String(), entry[0][shortIDBytes:]}, nil
 		}
 	}
 	return position{}, fmt.Errorf("unexpected entry %q of the census", entry)
+}
+
+// shortID returns a session ID as the census has it.
+func shortID(id string) string {
+	if u, err := uuid.Parse(id); err == nil {
+		return base64.RawURLEncoding.EncodeToString(u[:])
+	}
+	return ""
 }
 
 const (

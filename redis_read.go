@@ -110,9 +110,9 @@ func (s *RedisStore) deserialize(id string, e envelope) (*Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Subject != e.subject {
+	if t.Subject != "" && t.Subject != e.subject {
 		return nil, undecodable(id, "it is another subject's")
 	}
-	t.ID, t.Revision = id, e.revision
+	t.ID, t.Subject, t.Revision = id, e.subject, e.revision
 	return t, nil
 }

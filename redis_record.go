@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -86,7 +85,7 @@ func partition(subject string) byte { return sha256.Sum256([]byte(subject))[0] }
 // The state is u: the key is in use, and the previous one only reads. Any
 // other is an envelope of a later release, which this one cannot heed.
 type envelope struct {
-	revision string // 16 hexadecimal digits
+	revision string // 11 characters of base64url
 	verifier string // base64url(SHA-256(secret))
 	previous string // verifier of the key that was rotated away
 	until    int64  // when previous stops opening the record
@@ -102,7 +101,7 @@ const (
 func newRevision() string {
 	var b [8]byte
 	rand.Read(b[:])
-	return hex.EncodeToString(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func (e envelope) String() string {
@@ -123,7 +122,7 @@ func parseEnvelope(record []byte) (envelope, error) {
 	until, subject, _ := strings.Cut(rest, " ")
 	till, err := strconv.ParseUint(until, 10, 63)
 	e.until, e.subject = int64(till), subject
-	if err != nil || len(e.revision) != 16 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
+	if err != nil || len(e.revision) != 11 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
 		return envelope{}, errBadEnvelope
 	}
 	return e, nil

@@ -114,7 +114,7 @@ func FuzzParseRedisKey(f *testing.F) {
 
 func testEnvelope() envelope {
 	return envelope{
-		revision: "0123456789abcdef",
+		revision: "Abcdefghi-_",
 		verifier: strings.Repeat("v", 43),
 		previous: strings.Repeat("p", 43),
 		until:    1_790_000_000_000,
@@ -131,11 +131,11 @@ func TestParseEnvelope(t *testing.T) {
 	}
 	v := strings.Repeat("v", 43)
 	for _, bad := range []string{
-		"", "\n", "2 u", "2 u \n", "1 0123456789abcdef " + v + " - 0 alice\n", "2 0123456789abcdef " + v + " - 0 alice\n",
-		"2 n 0123456789abcdef " + v + " - 0 alice\n", "3 u 0123456789abcdef " + v + " - 0 alice\n", "2 u 0123456789abcdef " + v + " - 0 alice",
-		"2 u 0123456789abcde " + v + " - 0 alice\n", "2 u 0123456789abcdef v - 0 alice\n", "2 u 0123456789abcdef " + v + " - -1 alice\n",
-		"2 u 0123456789abcdef " + v + " - x alice\n", "2 u 0123456789abcdef " + v + " - 0 \n", "2 u 0123456789abcdef " + v + " - 0 \xff\n",
-		"2 u 0123456789abcdef " + v + " - 99999999999999999999 alice\n", "2 u  " + v + " - 0 alice\n", "2 u 0123456789abcdef " + v + " - alice\n",
+		"", "\n", "2 u", "2 u \n", "1 Abcdefghi-_ " + v + " - 0 alice\n", "2 Abcdefghi-_ " + v + " - 0 alice\n",
+		"2 n Abcdefghi-_ " + v + " - 0 alice\n", "3 u Abcdefghi-_ " + v + " - 0 alice\n", "2 u Abcdefghi-_ " + v + " - 0 alice",
+		"2 u AbcdefghiJ " + v + " - 0 alice\n", "2 u Abcdefghi-_ v - 0 alice\n", "2 u Abcdefghi-_ " + v + " - -1 alice\n",
+		"2 u Abcdefghi-_ " + v + " - x alice\n", "2 u Abcdefghi-_ " + v + " - 0 \n", "2 u Abcdefghi-_ " + v + " - 0 \xff\n",
+		"2 u Abcdefghi-_ " + v + " - 99999999999999999999 alice\n", "2 u  " + v + " - 0 alice\n", "2 u Abcdefghi-_ " + v + " - alice\n",
 		`{"v":1}`,
 	} {
 		if _, err := parseEnvelope([]byte(bad)); err == nil {

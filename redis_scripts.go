@@ -76,7 +76,10 @@ func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []strin
 func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
 	run := func(command, script string) *redis.Cmd {
-		all := appendStrings([]any{command, script, len(keys)}, keys)
+		all := []any{command, script, len(keys)}
+		for _, key := range keys {
+			all = append(all, key)
+		}
 		cmd := onceCmd{redis.NewCmd(ctx, append(all, args...)...)}
 		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd

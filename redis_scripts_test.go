@@ -96,6 +96,39 @@ func TestEndingWithABrokenIndex(t *testing.T) {
 	})
 }
 
+// A census that is lost does not keep sessions from ending, and comes back.
+func TestEndingWithoutACensus(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		for name, end := range endings {
+			tk, last := newTicket(b, "alice"), newTicket(b, "alice")
+			last.ExpiresAt = last.ExpiresAt.Add(time.Minute)
+			key := mustStore(t, b, s, tk)
+			mustStore(t, b, s, last)
+			if err := b.client.Del(ctx, s.censusKey(partition("alice"))).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if err := end(ctx, s, key, tk); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			want := Counts{1, 1}
+			if name == "RevokeAll" {
+				want = Counts{}
+			}
+			if got, err := s.Count(ctx); err != nil || got != want {
+				t.Errorf("%s: Count: got %+v, %v, want %+v", name, got, err, want)
+			}
+			if _, err := s.RevokeAll(ctx, "alice"); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if keys := b.keys(t); len(keys) != 0 {
+				t.Errorf("%s: got keys %q, want none", name, keys)
+			}
+		}
+	})
+}
+
 // A script that has emptied a set does not look at it again: Redis aborts it
 // for that while the slot migrates.
 func TestEndingWhileTheSlotMigrates(t *testing.T) {

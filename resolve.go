@@ -292,7 +292,11 @@ func (m *Manager) storeContext(ctx context.Context) (context.Context, context.Ca
 func (m *Manager) retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
-	return m.store.Retrieve(ctx, key)
+	t, err := m.store.Retrieve(ctx, key)
+	if err == nil && t.Subject == "" {
+		return nil, undecodable(t.ID, "the store has not set its subject")
+	}
+	return t, err
 }
 
 func (m *Manager) renew(ctx context.Context, key Key, t *Ticket) error {

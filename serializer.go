@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -13,9 +15,9 @@ import (
 // A Serializer turns tickets into bytes and back. It is safe for concurrent
 // use.
 type Serializer interface {
-	// Serialize returns t as bytes. ID and Revision need not be among them:
-	// the store keeps those. It returns ErrInvalidTicket for a ticket that it
-	// could not give back as it is.
+	// Serialize returns t as bytes. ID, Subject and Revision need not be among
+	// them: the store keeps those. It returns ErrInvalidTicket for a ticket
+	// that it could not give back as it is.
 	Serialize(t *Ticket) ([]byte, error)
 
 	// Deserialize returns the ticket in data, which is whatever the store
@@ -51,21 +53,21 @@ func (s readAlso) Deserialize(id string, data []byte) (*Ticket, error) {
 	return nil, errors.Join(errs...)
 }
 
-// JSONSerializer writes tickets as JSON, version 1, with times in RFC 3339 to
-// the millisecond and zero fields left out. It refuses versions and fields
-// that it does not know, since it would lose them when the ticket is renewed.
+// JSONSerializer writes tickets as JSON, version 1, with times in milliseconds
+// since 1970 and what is zero left out, and of SeenFrom also the user agent if
+// that of Device is the same. It refuses versions and fields that it does not
+// know, since it would lose them when the ticket is renewed.
 type JSONSerializer struct{}
 
 const jsonVersion = 1
 
 type jsonTicket struct {
 	Version         int               `json:"v"`
-	Subject         string            `json:"subject"`
 	Scheme          string            `json:"scheme,omitempty"`
 	Identities      []Identity        `json:"identities,omitempty"`
 	Properties      map[string]string `json:"properties,omitempty"`
 	Device          Device            `json:"device,omitzero"`
-	SeenFrom        Device            `json:"seenFrom,omitzero"`
+	SeenFrom        *jsonSeenFrom     `json:"seenFrom,omitempty"`
 	SignedInAt      jsonTime          `json:"signedInAt,omitzero"`
 	AuthenticatedAt jsonTime          `json:"authenticatedAt,omitzero"`
 	IssuedAt        jsonTime          `json:"issuedAt,omitzero"`
@@ -89,12 +91,11 @@ func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
 	enc.SetEscapeHTML(false) // for the reader of redis-cli
 	err := enc.Encode(jsonTicket{
 		Version:         jsonVersion,
-		Subject:         t.Subject,
 		Scheme:          t.Scheme,
 		Identities:      t.Identities,
 		Properties:      t.Properties,
 		Device:          t.Device,
-		SeenFrom:        t.SeenFrom,
+		SeenFrom:        newJSONSeenFrom(t),
 		SignedInAt:      jsonTime(t.SignedInAt),
 		AuthenticatedAt: jsonTime(t.AuthenticatedAt),
 		IssuedAt:        jsonTime(t.IssuedAt),
@@ -134,12 +135,11 @@ func (JSONSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
 	}
 	t := &Ticket{
 		ID:              id,
-		Subject:         j.Subject,
 		Scheme:          j.Scheme,
 		Identities:      j.Identities,
 		Properties:      j.Properties,
 		Device:          j.Device,
-		SeenFrom:        j.SeenFrom,
+		SeenFrom:        j.SeenFrom.device(j.Device),
 		SignedInAt:      time.Time(j.SignedInAt),
 		AuthenticatedAt: time.Time(j.AuthenticatedAt),
 		IssuedAt:        time.Time(j.IssuedAt),
@@ -148,7 +148,7 @@ func (JSONSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
 		IdleTimeout:     time.Duration(j.IdleTimeout),
 		Persistent:      j.Persistent,
 	}
-	if err := t.validate(); err != nil {
+	if err := t.validateContent(); err != nil {
 		return nil, undecodable(id, "%v", err)
 	}
 	return t, nil
@@ -158,26 +158,51 @@ func undecodable(id, format string, args ...any) error {
 	return fmt.Errorf("%w: session %s: "+format, append([]any{ErrUndecodable, id}, args...)...)
 }
 
-type jsonTime time.Time
+// jsonSeenFrom is a Device that is often another address of the same browser.
+type jsonSeenFrom struct {
+	UserAgent *string    `json:"userAgent,omitempty"` // nil: that of Device
+	Addr      netip.Addr `json:"addr,omitzero"`
+}
 
-const jsonTimeLayout = "2006-01-02T15:04:05.000Z07:00" // RFC 3339; cuts, never rounds up
+func newJSONSeenFrom(t *Ticket) *jsonSeenFrom {
+	if t.SeenFrom == (Device{}) {
+		return nil
+	}
+	seen := &jsonSeenFrom{Addr: t.SeenFrom.Addr}
+	if t.SeenFrom.UserAgent != t.Device.UserAgent {
+		seen.UserAgent = &t.SeenFrom.UserAgent
+	}
+	return seen
+}
+
+func (s *jsonSeenFrom) device(first Device) Device {
+	if s == nil {
+		return Device{}
+	}
+	if s.UserAgent != nil {
+		first.UserAgent = *s.UserAgent
+	}
+	first.Addr = s.Addr
+	return first
+}
+
+type jsonTime time.Time
 
 func (t jsonTime) IsZero() bool { return time.Time(t).IsZero() }
 
-func (t jsonTime) MarshalText() ([]byte, error) {
+func (t jsonTime) MarshalJSON() ([]byte, error) {
 	u := time.Time(t).UTC()
-	return u.AppendFormat(nil, jsonTimeLayout), checkYear(u)
+	return strconv.AppendInt(nil, u.UnixMilli(), 10), checkYear(u)
 }
 
-// UnmarshalText refuses what MarshalText does: in UTC, the year 9999 may be
-// over.
-func (t *jsonTime) UnmarshalText(b []byte) error {
-	u, err := time.Parse(time.RFC3339, string(b))
+func (t *jsonTime) UnmarshalJSON(b []byte) error {
+	ms, err := strconv.ParseInt(string(b), 10, 64)
 	if err != nil {
-		return err
+		return fmt.Errorf("%q is no time in Unix milliseconds", b)
 	}
-	*t = jsonTime(u.UTC())
-	return checkYear(u.UTC())
+	u := time.UnixMilli(ms).UTC()
+	*t = jsonTime(u)
+	return checkYear(u)
 }
 
 func checkYear(u time.Time) error {

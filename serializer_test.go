@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -37,7 +38,7 @@ func TestJSONGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Revision = "" // the store's
+	want.Subject, want.Revision = "", "" // the store's
 	if !reflect.DeepEqual(read, want) {
 		t.Errorf("got %+v, want %+v", read, want)
 	}
@@ -50,7 +51,7 @@ func TestJSONGoldenOfOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := fullTicket()
-	want.AuthenticatedAt, want.Revision = time.Time{}, ""
+	want.AuthenticatedAt, want.Subject, want.Revision = time.Time{}, "", ""
 	read, err := JSONSerializer{}.Deserialize(want.ID, golden)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,7 @@ func TestJSONGoldenOfOld(t *testing.T) {
 	if !reflect.DeepEqual(read, want) {
 		t.Errorf("got %+v, want %+v", read, want)
 	}
+	read.Subject = want.ID // set by a store
 	if got, err := (JSONSerializer{}).Serialize(read); err != nil || string(got)+"\n" != string(golden) {
 		t.Errorf("written again: got %s, %v, want %s", got, err, golden)
 	}
@@ -65,7 +67,7 @@ func TestJSONGoldenOfOld(t *testing.T) {
 
 func TestJSONIsCompact(t *testing.T) {
 	got, err := JSONSerializer{}.Serialize(NewTicket("alice"))
-	if want := `{"v":1,"subject":"alice"}`; err != nil || string(got) != want {
+	if want := `{"v":1}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 }
@@ -74,12 +76,44 @@ func TestJSONTimes(t *testing.T) {
 	tk := NewTicket("alice")
 	tk.ExpiresAt = time.Date(2026, 1, 2, 3, 4, 5, 999_999_999, time.FixedZone("", 3600))
 	got, err := JSONSerializer{}.Serialize(tk)
-	if want := `{"v":1,"subject":"alice","expiresAt":"2026-01-02T02:04:05.999Z"}`; err != nil || string(got) != want {
+	if want := `{"v":1,"expiresAt":1767319445999}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	tk.ExpiresAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 	if _, err := (JSONSerializer{}).Serialize(tk); !errors.Is(err, ErrInvalidTicket) {
 		t.Errorf("year 10000: got %v, want ErrInvalidTicket", err)
+	}
+}
+
+func TestJSONSeenFrom(t *testing.T) {
+	chrome, firefox := "Mozilla/5.0 Chrome/131", "Mozilla/5.0 Firefox/133"
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for _, row := range []struct {
+		device, seen Device
+		want         string
+	}{
+		{Device{chrome, a}, Device{}, ``},
+		{Device{chrome, a}, Device{chrome, b}, `"seenFrom":{"addr":"192.0.2.2"}`},
+		{Device{chrome, a}, Device{firefox, b}, `"seenFrom":{"userAgent":"` + firefox + `","addr":"192.0.2.2"}`},
+		{Device{chrome, a}, Device{chrome, netip.Addr{}}, `"seenFrom":{}`},
+		{Device{chrome, a}, Device{"", b}, `"seenFrom":{"userAgent":"","addr":"192.0.2.2"}`},
+		{Device{"", a}, Device{"", b}, `"seenFrom":{"addr":"192.0.2.2"}`},
+		{Device{"", a}, Device{chrome, b}, `"seenFrom":{"userAgent":"` + chrome + `","addr":"192.0.2.2"}`},
+	} {
+		tk := NewTicket("alice")
+		tk.Device, tk.SeenFrom = row.device, row.seen
+		data, err := JSONSerializer{}.Serialize(tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ := strings.Cut(string(data[:len(data)-1]), `},`)
+		if got != row.want {
+			t.Errorf("got %s, want %s", got, row.want)
+		}
+		tk.Subject = "" // the store's
+		if read, err := (JSONSerializer{}).Deserialize("", data); err != nil || !reflect.DeepEqual(read, tk) {
+			t.Errorf("%s: got %+v, %v, want %+v", data, read, err, tk)
+		}
 	}
 }
 
@@ -123,25 +157,29 @@ func TestJSONRefusesToWrite(t *testing.T) {
 
 func TestJSONRefusesToRead(t *testing.T) {
 	for data, want := range map[string]string{
-		``:                                       "EOF",
-		`null`:                                   "version 0",
-		`{}`:                                     "version 0",
-		`[]`:                                     "array",
-		`{"v":1,"subject":"alice"`:               "unexpected EOF",
-		`{"v":1,"subject":"alice"} x`:            "more follows",
-		`{"v":1,"subject":"alice"}{}`:            "more follows",
-		`{"v":1,"subject":""}`:                   "subject is empty",
-		`{"v":2,"subject":{"name":"alice"}}`:     "version 2; this program reads version 1",
-		`{"v":2,"sub":"alice"}`:                  "version 2; this program reads version 1",
-		`{"v":1,"subject":"alice","new":1}`:      "unknown field",
-		`{"v":1,"subject":"a","issuedAt":"now"}`: "cannot parse",
-		`{"v":1,"subject":"a","endsAt":"9999-12-31T23:59:59-01:00"}`: "year 10000",
-		`{"v":1,"subject":"a","endsAt":"0000-01-01T00:00:00+01:00"}`: "year -1",
-		`{"v":1,"subject":"a","idleTimeout":"x"}`:                    "invalid duration",
-		`{"v":1,"subject":"a","idleTimeout":"-5m"}`:                  "IdleTimeout",
-		`{"v":1,"subject":"a","device":{"addr":"x"}}`:                "ParseAddr",
-		"{\"v\":1,\"subject\":\"\xff\"}":                             "UTF-8",
-		`{"v":1,"subject":"a","identities":[{"actor":` + strings.Repeat(`{"actor":`, 20) + `{}` + strings.Repeat(`}`, 20) + `}]}`: "nested",
+		``:                                   "EOF",
+		`null`:                               "version 0",
+		`{}`:                                 "version 0",
+		`[]`:                                 "array",
+		`{"v":1`:                             "unexpected EOF",
+		`{"v":1} x`:                          "more follows",
+		`{"v":1}{}`:                          "more follows",
+		`{"v":1,"subject":"alice"}`:          "unknown field",
+		`{"v":2,"subject":{"name":"alice"}}`: "version 2; this program reads version 1",
+		`{"v":2,"sub":"alice"}`:              "version 2; this program reads version 1",
+		`{"v":1,"new":1}`:                    "unknown field",
+		`{"v":1,"issuedAt":"now"}`:           "no time in Unix milliseconds",
+		`{"v":1,"issuedAt":null}`:            "no time in Unix milliseconds",
+		`{"v":1,"issuedAt":1.5}`:             "no time in Unix milliseconds",
+		`{"v":1,"endsAt":1e3}`:               "no time in Unix milliseconds",
+		`{"v":1,"endsAt":300000000000000}`:   "year 11476",
+		`{"v":1,"endsAt":253402300800000}`:   "year 10000",
+		`{"v":1,"endsAt":-62167219200001}`:   "year -1",
+		`{"v":1,"idleTimeout":"x"}`:          "invalid duration",
+		`{"v":1,"idleTimeout":"-5m"}`:        "IdleTimeout",
+		`{"v":1,"device":{"addr":"x"}}`:      "ParseAddr",
+		"{\"v\":1,\"subject\":\"\xff\"}":     "UTF-8",
+		`{"v":1,"identities":[{"actor":` + strings.Repeat(`{"actor":`, 20) + `{}` + strings.Repeat(`}`, 20) + `}]}`: "nested",
 	} {
 		tk, err := JSONSerializer{}.Deserialize("the-id", []byte(data))
 		if !errors.Is(err, ErrUndecodable) || errors.Is(err, ErrInvalidTicket) || tk != nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the-id") {
@@ -177,8 +215,8 @@ func TestReadAlso(t *testing.T) {
 	if b, err := both.Serialize(NewTicket("alice")); err != nil || !strings.HasPrefix(string(b), "x") {
 		t.Errorf("Serialize: got %q, %v, want the first format", b, err)
 	}
-	for _, data := range []string{`x{"v":1,"subject":"a"}`, `y{"v":1,"subject":"a"}`, `{"v":1,"subject":"a"}`} {
-		if tk, err := both.Deserialize("id", []byte(data)); err != nil || tk.Subject != "a" {
+	for _, data := range []string{`x{"v":1,"scheme":"a"}`, `y{"v":1,"scheme":"a"}`, `{"v":1,"scheme":"a"}`} {
+		if tk, err := both.Deserialize("id", []byte(data)); err != nil || tk.Scheme != "a" {
 			t.Errorf("%s: got %v, %v", data, tk, err)
 		}
 	}
@@ -186,7 +224,7 @@ func TestReadAlso(t *testing.T) {
 		t.Errorf("no format: got %v, want ErrUndecodable", err)
 	}
 	broken := ReadAlso(otherSerializer{"x"}, brokenSerializer{}, JSONSerializer{})
-	if _, err := broken.Deserialize("id", []byte(`{"v":1,"subject":"a"}`)); !errors.Is(err, errBroken) || errors.Is(err, ErrUndecodable) {
+	if _, err := broken.Deserialize("id", []byte(`{"v":1}`)); !errors.Is(err, errBroken) || errors.Is(err, ErrUndecodable) {
 		t.Errorf("a serializer that cannot answer: got %v, want its error alone", err)
 	}
 }
@@ -233,9 +271,9 @@ func FuzzJSON(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(golden)
-	f.Add([]byte(`{"v":1,"subject":"alice"}`))
+	f.Add([]byte(`{"v":1}`))
 	f.Add([]byte(`{"v":2}`))
-	f.Add([]byte(`{"v":1,"subject":"a","identities":[{"actor":{"actor":{}}}],"idleTimeout":"1h","device":{"addr":"::1%eth0"}}`))
+	f.Add([]byte(`{"v":1,"identities":[{"actor":{"actor":{}}}],"idleTimeout":"1h","device":{"addr":"::1%eth0"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tk, err := JSONSerializer{}.Deserialize("id", data)
 		if err != nil {
@@ -245,6 +283,7 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		// What is read can be written, and is then read as the same.
+		tk.Subject = "alice"
 		again, err := JSONSerializer{}.Serialize(tk)
 		if err != nil {
 			t.Fatalf("%s: %v", data, err)
@@ -253,6 +292,7 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
+		same.Subject = "alice"
 		third, err := JSONSerializer{}.Serialize(same)
 		if err != nil || string(third) != string(again) {
 			t.Fatalf("got %s, %v, want %s", third, err, again)

@@ -2,6 +2,8 @@ package ticketstore
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -102,7 +104,7 @@ func TestRedisLayout(t *testing.T) {
 		if want := "2 u " + tk.Revision + " " + k.verifier() + " - 0 alice"; head != want {
 			t.Errorf("got envelope %q, want %q", head, want)
 		}
-		if want := `{"v":1,"subject":"alice","identities":[{"claims":[{"type":"role","value":"user"}]}],"signedInAt":"`; !strings.HasPrefix(payload, want) {
+		if want := `{"v":1,"identities":[{"claims":[{"type":"role","value":"user"}]}],"signedInAt":`; !strings.HasPrefix(payload, want) {
 			t.Errorf("got ticket %q, want %q…", payload, want)
 		}
 		for _, key := range want {
@@ -128,7 +130,7 @@ func TestRedisLayout(t *testing.T) {
 		}
 		at := tk.ExpiresAt.UnixMilli()
 		wantSet(tag+"subject:alice", map[string]int64{tk.ID: at})
-		wantSet(tag+"sessions", map[string]int64{tk.ID + "alice": 1e14 + at})
+		wantSet(tag+"sessions", map[string]int64{base64ID(t, tk.ID) + "alice": 1e14 + at})
 
 		// Of each subject the session that expires last is set apart.
 		shorter, longer := newTicket(b, "alice"), newTicket(b, "alice")
@@ -136,7 +138,7 @@ func TestRedisLayout(t *testing.T) {
 		mustStore(t, b, s, shorter)
 		mustStore(t, b, s, longer)
 		wantSet(tag+"subject:alice", map[string]int64{tk.ID: at, shorter.ID: at - 60_000, longer.ID: at + 60_000})
-		wantSet(tag+"sessions", map[string]int64{tk.ID + "alice": at, shorter.ID + "alice": at - 60_000, longer.ID + "alice": 1e14 + at + 60_000})
+		wantSet(tag+"sessions", map[string]int64{base64ID(t, tk.ID) + "alice": at, base64ID(t, shorter.ID) + "alice": at - 60_000, base64ID(t, longer.ID) + "alice": 1e14 + at + 60_000})
 
 		// The envelope after a rotation, within the grace and after it.
 		old, at2 := k, b.now().Add(time.Minute)
@@ -154,6 +156,15 @@ func TestRedisLayout(t *testing.T) {
 			t.Errorf("after a rotation: got envelope %q, want %q", head, want)
 		}
 	})
+}
+
+func base64ID(t *testing.T, id string) string {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 func sameSet(a, b []string) bool {
@@ -498,14 +509,14 @@ func TestCountAndSubjects(t *testing.T) {
 	})
 }
 
-// A partition with more sessions than a page.
+// A partition with more sessions than a page of ZSCAN.
 func TestSubjectsPages(t *testing.T) {
 	b := realBackend(t)
 	s := b.store(t, RedisConfig{})
 	expiry := float64(b.now().Add(time.Hour).UnixMilli())
 	want := 3001
 	for i := range 2 * want {
-		member := uuid.NewString() + fmt.Sprint(i/2) // each has two sessions
+		member := shortID(uuid.NewString()) + fmt.Sprint(i/2) // each has two sessions
 		if err := b.client.ZAdd(t.Context(), s.censusKey(7), redis.Z{Score: expiry + float64(i%2*lastToExpire), Member: member}).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -597,7 +608,6 @@ func TestUndecodableRecord(t *testing.T) {
 			"cut ticket":      func(r string) string { return r[:len(r)-1] },
 			"no ticket":       envelopeOf,
 			"binary":          func(r string) string { return envelopeOf(r) + "\x00\xff" },
-			"other subject":   func(r string) string { return strings.Replace(r, `"subject":"alice"`, `"subject":"bob"`, 1) },
 			"wrong type":      nil,
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -237,6 +237,11 @@ func (t *Ticket) validate() error {
 	if err := validateSubject(t.Subject); err != nil {
 		return err
 	}
+	return t.validateContent()
+}
+
+// validateContent is validate for a ticket whose Subject is yet to be set.
+func (t *Ticket) validateContent() error {
 	if t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond {
 		return invalid("IdleTimeout %v is under a millisecond", t.IdleTimeout)
 	}

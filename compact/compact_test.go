@@ -111,7 +111,7 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := tickets[name].Clone()
-		want.ID = "the-id"
+		want.ID, want.Subject = "the-id", ""
 		got, err := s.Deserialize("the-id", data)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -146,6 +146,7 @@ func TestRoundTrip(t *testing.T) {
 			continue
 		}
 		got, err := s.Deserialize(tk.ID, data)
+		tk.Subject = "" // the store's
 		if err != nil || !reflect.DeepEqual(got, tk) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, tk)
 		}
@@ -227,7 +228,7 @@ func TestRefusesToRead(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"empty":                 {},
-		"JSON":                  []byte(`{"v":1,"subject":"alice"}`),
+		"JSON":                  []byte(`{"v":1}`),
 		"another version":       {3, 1},
 		"no CBOR":               {plain},
 		"cut":                   good[:len(good)-1],
@@ -236,22 +237,19 @@ func TestRefusesToRead(t *testing.T) {
 		"more behind DEFLATE":   append(s.compress(good[1:]), 0),
 		"DEFLATE cut":           s.compress(good[1:])[:5],
 		"a bomb":                s.compress(make([]byte, 64<<20)),
-		"no subject":            encode(map[int]any{2: "Cookies"}),
-		"empty subject":         encode(map[int]any{1: ""}),
-		"subject with a NUL":    encode(map[int]any{1: "a\x00"}),
 		"unknown field":         encode(map[int]any{1: "alice", 99: 1}),
-		"field by name":         encode(map[any]any{1: "alice", "Subject": "bob"}),
+		"field by name":         encode(map[any]any{1: "alice", "Scheme": "bob"}),
 		"field twice":           {plain, 0xa2, 0x01, 0x61, 'a', 0x01, 0x61, 'b'},
 		"a tag":                 {plain, 0xa1, 0x01, 0xc0, 0x61, 'a'},
 		"invalid UTF-8":         {plain, 0xa1, 0x01, 0x61, 0xff},
 		"indefinite length":     {plain, 0xbf, 0x01, 0x61, 'a', 0xff},
 		"wrong type":            encode(map[int]any{1: 7}),
-		"address of 5 bytes":    encode(map[int]any{1: "alice", 5: map[int]any{2: make([]byte, 5)}}),
-		"year 10000":            encode(map[int]any{1: "alice", 9: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()}),
-		"negative idle timeout": encode(map[int]any{1: "alice", 11: -1}),
-		"endless idle timeout":  encode(map[int]any{1: "alice", 11: int64(1) << 62}),
-		"deep actors":           encode(map[int]any{1: "alice", 3: []any{nested(8)}}),
-		"deeper actors":         encode(map[int]any{1: "alice", 3: []any{nested(60)}}),
+		"address of 5 bytes":    encode(map[int]any{1: "alice", 4: map[int]any{2: make([]byte, 5)}}),
+		"year 10000":            encode(map[int]any{1: "alice", 8: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()}),
+		"negative idle timeout": encode(map[int]any{1: "alice", 10: -1}),
+		"endless idle timeout":  encode(map[int]any{1: "alice", 10: int64(1) << 62}),
+		"deep actors":           encode(map[int]any{1: "alice", 2: []any{nested(8)}}),
+		"deeper actors":         encode(map[int]any{1: "alice", 2: []any{nested(60)}}),
 	} {
 		tk, err := s.Deserialize("the-id", data)
 		if !errors.Is(err, ticketstore.ErrUndecodable) || tk != nil || !strings.Contains(err.Error(), "the-id") {
@@ -340,7 +338,9 @@ func FuzzDeserialize(f *testing.F) {
 			}
 			return
 		}
+		tk.Subject = "alice"
 		again, err := s.Serialize(tk)
+		tk.Subject = ""
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}

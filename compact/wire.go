@@ -13,22 +13,21 @@ import (
 
 const maxActorDepth = 8 // as everywhere
 
-// A wireTicket is a ticket as CBOR has it. Field numbers never change their
-// meaning.
+// A wireTicket is a ticket as CBOR has it, but for what the store keeps. Field
+// numbers never change their meaning.
 type wireTicket struct {
-	Subject         string            `cbor:"1,keyasint"`
-	Scheme          string            `cbor:"2,keyasint,omitempty"`
-	Identities      []wireIdentity    `cbor:"3,keyasint,omitempty"`
-	Properties      map[string]string `cbor:"4,keyasint,omitempty"`
-	Device          *wireDevice       `cbor:"5,keyasint,omitempty"`
-	SeenFrom        *wireDevice       `cbor:"6,keyasint,omitempty"`
-	SignedInAt      *int64            `cbor:"7,keyasint,omitempty"` // Unix ms, as all times
-	IssuedAt        *int64            `cbor:"8,keyasint,omitempty"`
-	ExpiresAt       *int64            `cbor:"9,keyasint,omitempty"`
-	EndsAt          *int64            `cbor:"10,keyasint,omitempty"`
-	IdleTimeout     int64             `cbor:"11,keyasint,omitempty"` // ms
-	Persistent      bool              `cbor:"12,keyasint,omitempty"`
-	AuthenticatedAt *int64            `cbor:"13,keyasint,omitempty"`
+	Scheme          string            `cbor:"1,keyasint,omitempty"`
+	Identities      []wireIdentity    `cbor:"2,keyasint,omitempty"`
+	Properties      map[string]string `cbor:"3,keyasint,omitempty"`
+	Device          *wireDevice       `cbor:"4,keyasint,omitempty"`
+	SeenFrom        *wireDevice       `cbor:"5,keyasint,omitempty"`
+	SignedInAt      *int64            `cbor:"6,keyasint,omitempty"`  // Unix ms
+	IssuedAt        *int64            `cbor:"7,keyasint,omitempty"`  // as AuthenticatedAt
+	ExpiresAt       *int64            `cbor:"8,keyasint,omitempty"`  // ms since IssuedAt, likewise
+	EndsAt          *int64            `cbor:"9,keyasint,omitempty"`  // as AuthenticatedAt
+	IdleTimeout     int64             `cbor:"10,keyasint,omitempty"` // ms
+	Persistent      bool              `cbor:"11,keyasint,omitempty"`
+	AuthenticatedAt *int64            `cbor:"12,keyasint,omitempty"` // ms since SignedInAt; since 1970 if there is none
 }
 
 type wireIdentity struct {
@@ -93,25 +92,23 @@ func toWire(t *ticketstore.Ticket) (w wireTicket, ok bool) {
 		}
 		return w
 	}
-	millis := func(t time.Time) *int64 {
-		if t.IsZero() {
+	millis := func(at, since time.Time) *int64 {
+		if at.IsZero() {
 			return nil
 		}
-		t = t.UTC()
-		ok = ok && plausible(t)
-		return new(t.UnixMilli()) // cut
+		ok = ok && plausible(at.UTC())
+		return new(at.UnixMilli() - unixMilli(since)) // cut
 	}
 	w = wireTicket{
-		Subject:         t.Subject,
 		Scheme:          text(t.Scheme),
 		Properties:      texts(t.Properties),
 		Device:          device(t.Device),
 		SeenFrom:        device(t.SeenFrom),
-		SignedInAt:      millis(t.SignedInAt),
-		AuthenticatedAt: millis(t.AuthenticatedAt),
-		IssuedAt:        millis(t.IssuedAt),
-		ExpiresAt:       millis(t.ExpiresAt),
-		EndsAt:          millis(t.EndsAt),
+		SignedInAt:      millis(t.SignedInAt, time.Time{}),
+		AuthenticatedAt: millis(t.AuthenticatedAt, t.SignedInAt),
+		IssuedAt:        millis(t.IssuedAt, t.SignedInAt),
+		ExpiresAt:       millis(t.ExpiresAt, t.IssuedAt),
+		EndsAt:          millis(t.EndsAt, t.SignedInAt),
 		IdleTimeout:     t.IdleTimeout.Milliseconds(),
 		Persistent:      t.Persistent,
 	}
@@ -121,34 +118,41 @@ func toWire(t *ticketstore.Ticket) (w wireTicket, ok bool) {
 	return w, ok
 }
 
+// unixMilli is UnixMilli, 0 for a zero time.
+func unixMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
 // plausible reports whether t's year is one that JSON could write, too.
 func plausible(t time.Time) bool { return t.Year() >= 0 && t.Year() <= 9999 }
 
 func (w *wireTicket) ticket() (*ticketstore.Ticket, error) {
-	if err := subjects.Check(w.Subject); err != nil {
-		return nil, err
-	}
 	if w.IdleTimeout < 0 || w.IdleTimeout > int64((1<<63-1)/time.Millisecond) {
 		return nil, fmt.Errorf("its idle timeout is %d ms", w.IdleTimeout)
 	}
 	t := &ticketstore.Ticket{
-		Subject:     w.Subject,
 		Scheme:      w.Scheme,
 		Properties:  w.Properties,
 		IdleTimeout: time.Duration(w.IdleTimeout) * time.Millisecond,
 		Persistent:  w.Persistent,
 	}
 	for _, at := range []struct {
-		ms   *int64
-		time *time.Time
+		ms          *int64
+		time, since *time.Time
 	}{
-		{w.SignedInAt, &t.SignedInAt}, {w.AuthenticatedAt, &t.AuthenticatedAt}, {w.IssuedAt, &t.IssuedAt},
-		{w.ExpiresAt, &t.ExpiresAt}, {w.EndsAt, &t.EndsAt},
+		{w.SignedInAt, &t.SignedInAt, new(time.Time)},
+		{w.AuthenticatedAt, &t.AuthenticatedAt, &t.SignedInAt},
+		{w.IssuedAt, &t.IssuedAt, &t.SignedInAt},
+		{w.ExpiresAt, &t.ExpiresAt, &t.IssuedAt},
+		{w.EndsAt, &t.EndsAt, &t.SignedInAt},
 	} {
 		if at.ms == nil {
 			continue
 		}
-		*at.time = time.UnixMilli(*at.ms).UTC()
+		*at.time = time.UnixMilli(unixMilli(*at.since) + *at.ms).UTC()
 		if !plausible(*at.time) || at.time.IsZero() {
 			return nil, fmt.Errorf("a time of it is %d ms", *at.ms)
 		}

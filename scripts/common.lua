@@ -4,9 +4,9 @@
 -- list it, the index of its subject and the census of its partition:
 --   index    session ID -> expiry; once there are more than 128 also '#' and
 --            session ID -> 0, which is by sign-in, as IDs are UUIDv7
---   census   session ID and subject -> expiry; for the one of each subject
---            that expires last, expiry + 10^14: so there are as many of these
---            as there are subjects
+--   census   session ID, as 22 characters of base64url, and subject -> expiry;
+--            for the one of each subject that expires last, expiry + 10^14: so
+--            there are as many of these as there are subjects
 -- Times are milliseconds since 1970 by the clock of Redis, which also enforces
 -- PXAT. A session is live while now < expiry.
 
@@ -17,10 +17,34 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- named returns the session ID in an argument, which has it twice: as it is,
+-- and as the census has it, which takes long to work out here.
+local shorts = {}
+local function named(argument)
+  if #argument ~= 58 then return argument end
+  local id = string.sub(argument, 1, 36)
+  shorts[id] = string.sub(argument, 37)
+  return id
+end
+
+-- member returns what the census has of a session.
+local digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+local function member(id, subject)
+  if not shorts[id] then
+    local hex = string.gsub(id, '-', '') .. '0'
+    shorts[id] = string.gsub(hex, '...', function(three)
+      local n = tonumber(three, 16)
+      local high, low = math.floor(n / 64) + 1, n % 64 + 1
+      return string.sub(digits, high, high) .. string.sub(digits, low, low)
+    end)
+  end
+  return shorts[id] .. subject
+end
+
 -- parse returns revision, verifier, previous verifier, its end and the
 -- subject of a record, or nil if its envelope is not one of ours.
 local function parse(record)
-  return string.match(record, '^2 u (%x+) (%S+) (%S+) (%d+) ([^\n]*)\n')
+  return string.match(record, '^2 u (%S+) (%S+) (%S+) (%d+) ([^\n]*)\n')
 end
 
 -- read returns the beginning of a record, all of its envelope; false if there
@@ -73,14 +97,14 @@ end
 -- lets no set outlive its last member. It does not touch a set again that it
 -- has emptied: Redis would abort the script if the slot is migrating.
 local function settle(index, census, subject, t, gone, trim, id, expiry)
-  local was = last(index)
+  local was, ended = last(index)
   if id then enter(index, id, expiry) end
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', index, '(0', t, 'LIMIT', 0, 100)) do
     gone[#gone + 1] = dead
   end
   local entries, members = {}, {}
   for i, one in ipairs(gone) do
-    entries[2 * i - 1], entries[2 * i], members[i] = one, '#' .. one, one .. subject
+    entries[2 * i - 1], entries[2 * i], members[i] = one, '#' .. one, member(one, subject)
   end
   for _, base in ipairs(trim and {0, LAST} or {}) do
     for _, dead in ipairs(redis.call('ZRANGEBYSCORE', census, base, base + t, 'LIMIT', 0, 100)) do
@@ -94,9 +118,11 @@ local function settle(index, census, subject, t, gone, trim, id, expiry)
     local top, till = last(index)
     for _, other in ipairs({was or id, id}) do
       local score = other and other ~= top and redis.call('ZSCORE', index, other)
-      if score then redis.call('ZADD', census, score, other .. subject) end
+      if score then redis.call('ZADD', census, score, member(other, subject)) end
     end
-    redis.call('ZADD', census, LAST + till, top .. subject)
+    if top == id or top ~= was or till ~= ended or counted == 0 then
+      redis.call('ZADD', census, LAST + till, member(top, subject))
+    end
     redis.call('PEXPIREAT', index, till)
   end
   if listed + counted > 0 then

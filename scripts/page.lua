@@ -1,7 +1,8 @@
--- Lists live sessions of a partition, by expiry, then by session ID.
+-- Lists live sessions of a partition, by expiry, then by member.
 -- KEYS 1 census
--- ARGV 1 time, 2 expiry and 3 ID of the session to begin behind ('0', '' if none), 4 how many
--- reply session ID and subject, expiry, and so on
+-- ARGV 1 time, 2 expiry and 3 ID, as in members, of the session to begin behind
+--      ('0', '' if none), 4 how many
+-- reply member, expiry, and so on
 local LAST = 1e14
 local t, at, id, n = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
@@ -12,7 +13,7 @@ for i, base in ipairs({0, LAST}) do
   if at > t then
     from = redis.call('ZCOUNT', KEYS[1], '-inf', string.format('(%.0f', base + at))
     local to = redis.call('ZCOUNT', KEYS[1], '-inf', base + at)
-    while from < to do -- those that expire at at are by ID
+    while from < to do -- those that expire at at are by member
       local middle = math.floor((from + to) / 2)
       local member = redis.call('ZRANGE', KEYS[1], middle, middle)[1]
       if string.sub(member, 1, #id) <= id then from = middle + 1 else to = middle end

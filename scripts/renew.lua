@@ -1,6 +1,6 @@
 -- Replaces a record, if it is still the one that was read; never creates one.
 -- KEYS 1 record, 2 index of the subject, 3 census
--- ARGV 1 session ID, 2 subject, 3 verifier, 4 revision that was read, 5 new revision,
+-- ARGV 1 session ID, see named, 2 subject, 3 verifier, 4 revision that was read, 5 new revision,
 --      6 serialized ticket, 7 expiry, 8 new verifier ('' to keep the key), 9 until when the old one reads
 -- reply 'OK', 'GONE', 'STALE', 'SUBJECT': it would change, 'PAST': expired already,
 --       'BAD': the envelope is not one of ours
@@ -24,5 +24,5 @@ elseif tonumber(till) <= t then
 end
 local envelope = table.concat({'2 u', ARGV[5], verifier, previous, till, subject}, ' ')
 redis.call('SET', KEYS[1], envelope .. '\n' .. ARGV[6], 'PXAT', ARGV[7])
-settle(KEYS[2], KEYS[3], subject, t, {}, false, ARGV[1], ARGV[7])
+settle(KEYS[2], KEYS[3], subject, t, {}, false, named(ARGV[1]), ARGV[7])
 return 'OK'

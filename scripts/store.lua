@@ -3,19 +3,19 @@
 -- deleted by hand, if they are 128 at most.
 -- KEYS 1 record, 2 index of the subject, 3 census,
 --      4 record of the replaced session (KEYS[1] if none), 5.. records of ARGV[8..]
--- ARGV 1 session ID, 2 subject, 3 record, 4 expiry, 5 cap, 6 'evict' or 'refuse',
---      7 ID of the replaced session ('' if none), 8.. IDs of sessions that may have to go
+-- ARGV 1 session ID, see named, 2 subject, 3 record, 4 expiry, 5 cap, 6 'evict' or 'refuse',
+--      7 ID of the replaced session ('' if none), see named, 8.. IDs of sessions that may have to go
 -- reply {'OK'}, {'PAST'}: expired already, {'FULL'}: refused, {'TAKEN'}: the ID is in use,
 --       {'MORE', ids ...}: call again with these declared as well
 -- It must not be repeated: it could not tell an ID that is new from one that has ended.
 -- It reads first, and its first write is one that Redis refuses when it is out of memory.
 local record, index, census = KEYS[1], KEYS[2], KEYS[3]
-local id, subject, expiry, cap = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])
+local id, subject, expiry, cap = named(ARGV[1]), ARGV[2], ARGV[4], tonumber(ARGV[5])
 local t = now()
 if tonumber(expiry) <= t then return {'PAST'} end
 if redis.call('EXISTS', record) == 1 then return {'TAKEN'} end
 
-local replaced = ARGV[7]
+local replaced = ARGV[7] ~= '' and named(ARGV[7]) or ''
 if replaced ~= '' and not owns(subject, read(KEYS[4]), index, replaced, t) then replaced = '' end
 
 -- oldest returns up to n live sessions but the replaced one, by sign-in.
@@ -48,7 +48,7 @@ if replaced ~= '' and tonumber(redis.call('ZSCORE', index, replaced) or 0) > t t
 local over = n - cap + 1
 local gone, declared = {}, {}
 if over > 0 then
-  for i = 8, #ARGV do declared[ARGV[i]] = KEYS[i - 3] end
+  for i = 8, #ARGV do declared[named(ARGV[i])] = KEYS[i - 3] end
   local evict = ARGV[6] == 'evict'
   if not evict and n > 128 then return {'FULL'} end
   local batch = evict and math.min(over, 100) or n

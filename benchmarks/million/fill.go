@@ -88,7 +88,7 @@ func (b *bench) fill(ctx context.Context) error {
 func (b *bench) storeAll(ctx context.Context) error {
 	client := newClient(b.addr, b.workers)
 	defer client.Close()
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: b.prefix})
+	store, err := ticketstore.NewRedisStore(client, b.config)
 	if err != nil {
 		return err
 	}

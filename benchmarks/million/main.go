@@ -30,6 +30,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
+	"github.com/ticketstore/ticketstore/compact"
 )
 
 func main() {
@@ -46,8 +47,10 @@ func main() {
 type bench struct {
 	sessions, subjects, samples, workers int
 	addr, prefix                         string
+	compact                              bool
 	progress                             io.Writer
 
+	config ticketstore.RedisConfig
 	client *redis.Client
 	store  *ticketstore.RedisStore
 	rand   *rand.Rand
@@ -70,6 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.IntVar(&b.workers, "workers", 32, "how many clients store at once")
 	f.StringVar(&b.addr, "redis", "", "host:port of a Redis to fill instead; what is stored there expires within a day")
 	f.StringVar(&b.prefix, "prefix", "", "prefix of the keys; needed if that Redis is not empty")
+	f.BoolVar(&b.compact, "compact", false, "keep tickets in the format of the module compact")
 	timeout := f.Duration("timeout", 20*time.Minute, "when to give up")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -95,7 +99,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	b.prefix = cmp.Or(b.prefix, "AuthSessionStore-") // RedisConfig's own default
-	if b.store, err = ticketstore.NewRedisStore(b.client, ticketstore.RedisConfig{Prefix: b.prefix}); err != nil {
+	b.config.Prefix = b.prefix
+	b.config.Serializer = ticketstore.JSONSerializer{}
+	if b.compact {
+		b.config.Serializer = compact.NewSerializer()
+	}
+	if b.store, err = ticketstore.NewRedisStore(b.client, b.config); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{b.fill, b.verify, b.measure, b.weigh} {
