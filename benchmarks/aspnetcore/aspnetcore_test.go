@@ -25,7 +25,7 @@ var small = []string{"-sessions", "6", "-connections", "3", "-rounds", "2", "-du
 
 var lines = []string{
 	"ASP.NET Core, `RedisCacheTicketStore.cs`, the usual class", "ASP.NET Core, `RedisTicketStore.cs`",
-	"Go, `aspnetcore.Store`, the same sessions", "Go, `aspnetcore.Store`, sessions begun in Go", "Go, `RedisStore`",
+	"Go, `aspnetcore.Store`, the same sessions", "Go, `aspnetcore.Store`, sessions begun in Go", "Go, `RedisStore`", "Go, `RedisStore`, batched", "Go, `RedisStore`, cached",
 }
 
 func TestRun(t *testing.T) {
@@ -105,7 +105,7 @@ func TestCheckCommands(t *testing.T) {
 		{map[string]int{"hmget": 15, "evalsha": 2}, "cost 1 evalsha as well"},
 		{map[string]int{"evalsha": 1}, "not seen one hmget"},
 	} {
-		err := checkCommands("hmget", 10, before, test.after)
+		err := checkCommands(&contender{read: "hmget"}, 10, before, test.after)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("after %v: got %v; want %q", test.after, err, test.want)
 		}

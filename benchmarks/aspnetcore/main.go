@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
@@ -173,7 +174,7 @@ func (b *bench) startAll(ctx context.Context) (stop func(), err error) {
 	service := func(store string) *process { return start("Listening on ", self, serveCommand, store, b.redis) }
 
 	usual, ours := app("usual"), app("redis")
-	shared, own := service(sharedStore), service(ownStore)
+	shared, own, batched, cached := service(sharedStore), service(ownStore), service(batchedStore), service(cachedStore)
 	if err != nil {
 		return stop, err
 	}
@@ -187,6 +188,8 @@ func (b *bench) startAll(ctx context.Context) (stop func(), err error) {
 		{name: "Go, `aspnetcore.Store`, the same sessions", server: shared, read: "hmget", signIn: dotnetSessions},
 		{name: "Go, `aspnetcore.Store`, sessions begun in Go", server: shared, read: "hmget", signIn: at(shared)},
 		{name: "Go, `RedisStore`", server: own, read: "get", signIn: at(own)},
+		{name: "Go, `RedisStore`, batched", server: batched, read: "get", signIn: at(batched)},
+		{name: "Go, `RedisStore`, cached", server: cached, read: "get", cached: true, signIn: at(cached)},
 	}
 	b.versions, err = b.versionsOf(ctx, dotnet)
 	return stop, err
@@ -221,4 +224,11 @@ func (b *bench) clean() {
 // newClient sets what the README says.
 func newClient(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
+}
+
+// newCachedClient has a cache for answers that are 10 s old at most.
+func newCachedClient(addr string) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, ReadTimeout: time.Second,
+		MaintNotificationsConfig: &maintnotifications.Config{RelaxedTimeout: time.Second},
+		ClientSideCacheConfig:    &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: 9 * time.Second}})
 }

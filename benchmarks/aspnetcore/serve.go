@@ -32,12 +32,22 @@ const (
 const (
 	sharedStore = "aspnetcore.Store"
 	ownStore    = "RedisStore"
+
+	// The same with BatchReads, and with MaxStaleness.
+	batchedStore = "batched"
+	cachedStore  = "cached"
 )
 
 // serve is the Go service, until ctx ends.
 func serve(ctx context.Context, store, redis string, stdout io.Writer) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	client := newClient(redis)
+	client, cfg := newClient(redis), ticketstore.RedisConfig{Prefix: instanceName + store + "-"}
+	switch store {
+	case batchedStore:
+		cfg.BatchReads = true
+	case cachedStore:
+		client, cfg.MaxStaleness = newCachedClient(redis), 10*time.Second
+	}
 	defer client.Close()
 	var m *ticketstore.Manager
 	var err error
@@ -56,8 +66,8 @@ func serve(ctx context.Context, store, redis string, stdout io.Writer) error {
 			return err1
 		}
 		m, err = ticketstore.NewManager(s, cfg)
-	case ownStore:
-		s, err1 := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: instanceName + "own-"})
+	case ownStore, batchedStore, cachedStore:
+		s, err1 := ticketstore.NewRedisStore(client, cfg)
 		if err1 != nil {
 			return err1
 		}

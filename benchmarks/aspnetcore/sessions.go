@@ -23,6 +23,7 @@ type contender struct {
 	name     string
 	server   *process
 	read     string // the command of Redis that reads a session
+	cached   bool   // it reads at most every tenth time
 	signIn   func(ctx context.Context, user string) (session, error)
 	sessions []session
 	answer   int // bytes of the body

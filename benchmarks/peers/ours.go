@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/aspnetcore"
@@ -42,6 +43,13 @@ func openOurs(cfg ticketstore.RedisConfig, change func(*redis.Options)) func(con
 		s.cached = opt.ClientSideCacheConfig != nil
 		return s, nil
 	}
+}
+
+// cache gives a client a cache, which only the first database can have.
+func cache(o *redis.Options) {
+	o.DB = 0
+	o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: patience}
+	o.MaintNotificationsConfig = &maintnotifications.Config{RelaxedTimeout: patience}
 }
 
 const (
