@@ -55,8 +55,9 @@ func (w *recentWrites) begin(tag string, keys []string) (end func()) {
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.last = time.Now()
-		w.turn(w.last)
+		now := time.Now()
+		w.turn(now)
+		w.last = now
 		for _, id := range ids {
 			if w.open[id]--; w.open[id] == 0 {
 				delete(w.open, id)
@@ -68,6 +69,9 @@ func (w *recentWrites) begin(tag string, keys []string) (end func()) {
 
 // turn forgets what ended before the window, if that is due.
 func (w *recentWrites) turn(now time.Time) {
+	if now.Sub(w.last) > w.window {
+		w.young, w.old = nil, nil
+	}
 	if w.young == nil || now.Sub(w.turned) > w.window {
 		w.young, w.old, w.turned = make(map[uuid.UUID]struct{}), w.young, now
 	}

@@ -748,6 +748,9 @@ func TestRecentWrites(t *testing.T) {
 		want("long ended, while others go on", false, a)
 		time.Sleep(1001 * time.Millisecond)
 		want("long ended", false, b)
+		w.begin("{00}", []string{"{00}" + a.String()})()
+		want("long ended, and then another", false, b)
+		want("the other", true, a)
 
 		for range maxWritten {
 			w.begin("{00}", []string{"{00}" + uuid.NewString()})()

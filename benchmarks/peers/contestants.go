@@ -40,7 +40,7 @@ var contestants = []contestant{
 	{baseline, part, openRaw},
 	{first, ours, openOurs(ticketstore.RedisConfig{}, nil)},
 	{first + ", batched", ours, openOurs(ticketstore.RedisConfig{BatchReads: true}, nil)},
-	{first + ", cached", ours, openOurs(ticketstore.RedisConfig{MaxStaleness: 2 * patience}, cache)},
+	{first + ", cached", ours, openOurs(ticketstore.RedisConfig{MaxStaleness: staleness}, cache)},
 	{"**ticketstore**, `aspnetcore.Store`", ours, openASPNETCore},
 	{"scs", peer, openSCS(0)},
 	{"scs, idle timeout", peer, openSCS(idleTimeout)},

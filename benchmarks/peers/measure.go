@@ -51,6 +51,9 @@ func (b *bench) measure(ctx context.Context, s *system, o operation, run func() 
 	if err := s.costs[o].check(n, ran, s.cached); err != nil {
 		return f, fmt.Errorf("%s: %w", o, err)
 	}
+	if few := max(n/10, 2*b.sessions); s.cached && o == request && ran["get"] > few {
+		return f, fmt.Errorf("%d cached requests cost %d GETs", n, ran["get"])
+	}
 	if missed := after.missed - before.missed; missed > 0 && o == request {
 		return f, fmt.Errorf("%s: %d of %d were not in Redis", o, missed, n)
 	}

@@ -45,11 +45,15 @@ func openOurs(cfg ticketstore.RedisConfig, change func(*redis.Options)) func(con
 	}
 }
 
+// staleness is how old an answer of a cache may be.
+const staleness = 10 * time.Second
+
 // cache gives a client a cache, which only the first database can have.
 func cache(o *redis.Options) {
-	o.DB = 0
-	o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: patience}
-	o.MaintNotificationsConfig = &maintnotifications.Config{RelaxedTimeout: patience}
+	const timeout = staleness / 2
+	o.DB, o.ReadTimeout = 0, timeout
+	o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: staleness - timeout}
+	o.MaintNotificationsConfig = &maintnotifications.Config{RelaxedTimeout: timeout}
 }
 
 const (
