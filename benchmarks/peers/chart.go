@@ -102,7 +102,7 @@ type (
 
 const (
 	chartWidth = 760
-	barsFrom   = 240.0
+	barsFrom   = 272.0
 	barsWidth  = 340.0
 	rowHeight  = 26
 	barHeight  = 16
