@@ -47,6 +47,7 @@ type bench struct {
 	sessions, rounds, signIns, crowd int
 	goroutines, rates                []int
 	duration                         time.Duration
+	settle                           time.Duration // until a cache has what its own process has written
 	progress                         io.Writer
 
 	client       *redis.Client // of what reads the server's figures
@@ -86,13 +87,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	into := f.String("write", "", "directory of benchmarks.md and images, where the report goes as well")
 	short := f.Bool("short", false, "do little of everything, to see that it works; figures mean nothing")
 	timeout := f.Duration("timeout", 20*time.Minute, "when to give up")
-	b.goroutines, b.rates = []int{1, 4, 16, 64}, []int{1_000, 4_000, 16_000}
+	b.goroutines, b.rates, b.settle = []int{1, 4, 16, 64}, []int{1_000, 4_000, 16_000}, 2*staleness
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if *short {
 		b.sessions, b.signIns, b.crowd, b.rounds, b.duration = 20, 20, 80, 2, 5*time.Millisecond
-		b.goroutines, b.rates = []int{1, 4}, []int{1_000}
+		b.goroutines, b.rates, b.settle = []int{1, 4}, []int{1_000}, 0
 	}
 	if f.NArg() > 0 || b.sessions < 1 || b.sessions > 10_000 || b.signIns < 1 || b.crowd < perVisitor || b.rounds < 1 || b.duration <= 0 {
 		return errors.New("want no arguments, 1 to 10,000 sessions, 1 sign-in, a crowd of 4, 1 round and a duration")

@@ -51,9 +51,9 @@ const (
 // checkReport looks for the line of every contestant in each table.
 func checkReport(t *testing.T, report string) {
 	t.Helper()
-	every := []string{"the handler alone", "`securecookie` alone", baseline, first, "**ticketstore**, `aspnetcore.Store`",
+	every := []string{"the handler alone", "`securecookie` alone", baseline, first, first + ", batched", first + ", cached", "**ticketstore**, `aspnetcore.Store`",
 		"scs", "scs, idle timeout", "gorilla/sessions, redistore", "fiber session, idle timeout"}
-	indexed := []string{first, "**ticketstore**, `aspnetcore.Store`", "scs"}
+	indexed := []string{first, first + ", batched", first + ", cached", "**ticketstore**, `aspnetcore.Store`", "scs"}
 	costs := strings.Join([]string{aRatio, aTime, aRatio, aTime, aTime, aNumber + ` B`, aNumber, `[^|]+`}, ` \| `)
 	tables := map[string]string{}
 	for table := range strings.SplitSeq(report, "\n\n") {

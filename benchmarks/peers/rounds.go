@@ -94,11 +94,11 @@ func (c *contender) checkRefusals(ctx context.Context) error {
 // warmUp fills pools, and has Redis know the scripts.
 func (b *bench) warmUp(ctx context.Context) error {
 	err := b.inTurn(0, request, func(c *contender) error {
-		if c.cached { // what it has written is in its cache once that is as old as it may be
+		if c.cached {
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
-			case <-time.After(2 * staleness):
+			case <-time.After(b.settle):
 			}
 		}
 		_, err := c.closedLoop(ctx, c.sessions, b.headline(), b.duration)
