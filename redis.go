@@ -91,6 +91,7 @@ type RedisStore struct {
 	maxSessions    int
 	whenFull       string
 	maxTicketBytes int
+	repetitions    int                          // of a command whose reply is lost
 	decoded        decoded.Cache[decodedRecord] // by session ID
 	writes         *recentWrites                // nil without MaxStaleness
 	batcher        *batcher                     // nil without BatchReads
@@ -153,6 +154,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))
 	}
+	s.repetitions = repetitions(client)
 	return s, nil
 }
 
@@ -268,9 +270,10 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	}
 	revision := newRevision()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
-	status, err := s.run(ctx, renewScript, keys,
+	cmd, unclear := s.runUnclear(ctx, renewScript, renewSource, keys,
 		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli()).Text()
+		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli())
+	status, err := cmd.Text()
 	if err != nil {
 		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
 	}
@@ -279,9 +282,9 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 		t.ID, t.Revision = id, revision
 		return nil
 	case "GONE":
-		return ErrNotFound
+		return answered(ErrNotFound, unclear)
 	case "STALE":
-		return ErrConflict
+		return answered(ErrConflict, unclear)
 	case "SUBJECT":
 		return invalid("session %s: the subject would change", id)
 	case "PAST":

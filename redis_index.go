@@ -144,9 +144,9 @@ func (s *RedisStore) Revoke(ctx context.Context, subject, id string) error {
 	if validateSubject(subject) != nil || !isSessionID(id) {
 		return ErrNotFound
 	}
-	n, err := s.revoke(ctx, subject, "", []string{id})
+	n, unclear, err := s.revoke(ctx, subject, "", []string{id})
 	if err == nil && n == 0 {
-		return ErrNotFound
+		return answered(ErrNotFound, unclear)
 	}
 	return err
 }
@@ -177,7 +177,7 @@ func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (re
 	ids = slices.DeleteFunc(ids, func(id string) bool { return id == keep })
 	for {
 		batch := ids[:min(len(ids), scriptBatch)]
-		n, err := s.revoke(ctx, subject, keep, batch)
+		n, _, err := s.revoke(ctx, subject, keep, batch)
 		revoked += n
 		ids, keep = ids[len(batch):], ""
 		if err != nil || len(ids) == 0 {
@@ -186,22 +186,23 @@ func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (re
 	}
 }
 
-// revoke ends the sessions ids of subject in one script, if keep is live.
-func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []string) (int, error) {
+// revoke ends the sessions ids of subject in one script, if keep is live. If
+// unclear is set, there may have been more of them than n.
+func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []string) (n int, unclear bool, err error) {
 	p := partition(subject)
 	keys := s.indexKeys(p, subject)
 	kept := keys[0]
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	n, err := s.run(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...).Int()
-	if err != nil {
-		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
+	cmd, unclear := s.runUnclear(ctx, revokeScript, revokeSource, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...)
+	if n, err = cmd.Int(); err != nil {
+		return 0, unclear, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
 	if n < 0 {
-		return 0, ErrNotFound
+		return 0, unclear, answered(ErrNotFound, unclear)
 	}
-	return n, nil
+	return n, unclear, nil
 }
 
 // Count returns how many subjects are signed in and how many sessions they

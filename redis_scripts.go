@@ -3,7 +3,10 @@ package ticketstore
 import (
 	"context"
 	_ "embed"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -29,12 +32,14 @@ var (
 	//go:embed scripts/page.lua
 	pageLua string
 
-	storeSource = commonLua + storeLua
+	storeSource  = commonLua + storeLua
+	renewSource  = commonLua + renewLua
+	revokeSource = commonLua + revokeLua
 
 	storeScript  = redis.NewScript(storeSource)
-	renewScript  = redis.NewScript(commonLua + renewLua)
+	renewScript  = redis.NewScript(renewSource)
 	removeScript = redis.NewScript(commonLua + removeLua)
-	revokeScript = redis.NewScript(commonLua + revokeLua)
+	revokeScript = redis.NewScript(revokeSource)
 	pruneScript  = redis.NewScript(commonLua + pruneLua)
 
 	// These only read.
@@ -89,6 +94,46 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 		cmd = run("eval", source)
 	}
 	return cmd
+}
+
+// repetitions returns how often client would repeat a command whose reply is lost.
+func repetitions(client redis.UniversalClient) int {
+	switch c := client.(type) {
+	case *redis.Client:
+		return c.Options().MaxRetries
+	case *redis.ClusterClient:
+		return c.Options().MaxRedirects
+	default:
+		return 3 // the default of both
+	}
+}
+
+// runUnclear is run for a script whose answer to a repetition may be another
+// than that which was lost: unclear is set if it was repeated.
+func (s *RedisStore) runUnclear(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
+	for n := 0; ; n++ {
+		cmd = s.runOnce(ctx, script, source, keys, args...)
+		var answer redis.Error
+		if err := cmd.Err(); err == nil || errors.As(err, &answer) || n >= s.repetitions {
+			return cmd, n > 0
+		}
+		select {
+		case <-ctx.Done():
+			return cmd, true
+		case <-time.After(8 * time.Millisecond << n):
+		}
+	}
+}
+
+// errUnclear is behind an error that says what is so now, where a reply was lost:
+// the command may have been executed before.
+var errUnclear = errors.New("a reply was lost, and the command may have been executed before")
+
+func answered(err error, unclear bool) error {
+	if unclear {
+		return fmt.Errorf("%w: %w", err, errUnclear)
+	}
+	return err
 }
 
 type onceCmd struct{ *redis.Cmd }

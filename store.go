@@ -35,7 +35,8 @@ var (
 // Stores set ID and Revision of their argument when they succeed, change
 // nothing else of it, and keep none of it; they set no times. If they fail,
 // they change nothing, of the argument or in the store, unless the error is
-// that the store could not answer. A store is safe for concurrent use. To check
+// that the store could not answer, or says that a reply was lost: ErrNotFound
+// and ErrConflict then tell what is so now, and not what was done before. A store is safe for concurrent use. To check
 // one of your own, see package storetest.
 type TicketStore interface {
 	// Store keeps t and returns the key that opens it. Key and t.ID are new
