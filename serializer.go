@@ -15,9 +15,11 @@ import (
 // A Serializer turns tickets into bytes and back. It is safe for concurrent
 // use.
 type Serializer interface {
-	// Serialize returns t as bytes. ID, Subject and Revision need not be among
-	// them: the store keeps those. It returns ErrInvalidTicket for a ticket
-	// that it could not give back as it is.
+	// Serialize returns t as bytes. ID and Revision need not be among them:
+	// the store keeps those. Nor need the Subject be for a RedisStore; another
+	// store has to keep it, or to refuse a Serializer that leaves it out. It
+	// returns ErrInvalidTicket for a ticket that it could not give back as it
+	// is.
 	Serialize(t *Ticket) ([]byte, error)
 
 	// Deserialize returns the ticket in data, which is whatever the store
@@ -53,9 +55,10 @@ func (s readAlso) Deserialize(id string, data []byte) (*Ticket, error) {
 	return nil, errors.Join(errs...)
 }
 
-// JSONSerializer writes tickets as JSON, version 1, with times in milliseconds
-// since 1970 and what is zero left out, and of SeenFrom also the user agent if
-// that of Device is the same. It refuses versions and fields that it does not
+// JSONSerializer writes tickets as JSON, version 1, without ID, Subject and
+// Revision: Deserialize returns a ticket that has no Subject. Times are in
+// milliseconds since 1970; what is zero is left out, and of SeenFrom also the
+// user agent if that of Device is the same. It refuses versions and fields that it does not
 // know, since it would lose them when the ticket is renewed.
 type JSONSerializer struct{}
 

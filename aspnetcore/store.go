@@ -329,6 +329,9 @@ func (s *Store) ticket(r *record) (*ticketstore.Ticket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Subject == "" {
+		return nil, fmt.Errorf("%w: session %s: its Serializer has left out the subject", ticketstore.ErrUndecodable, id)
+	}
 	if t.ExpiresAt.IsZero() {
 		return nil, fmt.Errorf("%w: session %s: it has no .expires and would never end", ticketstore.ErrUndecodable, id)
 	}

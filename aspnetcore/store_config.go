@@ -30,7 +30,8 @@ type StoreConfig struct {
 
 	// Serializer writes and reads tickets. If nil, [Serializer]. Set it for
 	// another SubjectClaim, or if the application's class encrypts or
-	// compresses tickets.
+	// compresses tickets. One that leaves out the subject is refused, such as
+	// [ticketstore.JSONSerializer]: these records have it nowhere else.
 	Serializer ticketstore.Serializer
 
 	// MaxSessions is how many sessions a subject may have at once, 1 to
@@ -85,6 +86,8 @@ func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 	}
 	if cfg.Serializer != nil && redischeck.IsNil(cfg.Serializer) {
 		errs = append(errs, errors.New("Serializer: it is a nil pointer"))
+	} else if leavesOutSubject(s.serializer) {
+		errs = append(errs, errors.New("Serializer: it leaves out the subject, which only a RedisStore keeps apart"))
 	}
 	if s.maxSessions < 1 || s.maxSessions > maxMaxSessions {
 		errs = append(errs, fmt.Errorf("MaxSessions: %d; want 1 to %d", cfg.MaxSessions, maxMaxSessions))
@@ -96,4 +99,14 @@ func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 		return nil, fmt.Errorf("aspnetcore: invalid store: %w", errors.Join(errs...))
 	}
 	return s, nil
+}
+
+// leavesOutSubject reports whether a ticket that s has written is nobody's.
+func leavesOutSubject(s ticketstore.Serializer) bool {
+	data, err := s.Serialize(ticketstore.NewTicket("subject"))
+	if err != nil {
+		return false // it may need what is not there yet
+	}
+	t, err := s.Deserialize("", data)
+	return err == nil && t.Subject == ""
 }

@@ -62,6 +62,8 @@ func TestNewStore(t *testing.T) {
 		{"prefix ticketstore:x", single, StoreConfig{Prefix: "ticketstore:x"}, []string{`Prefix: "ticketstore:x" is taken`}},
 		{"a prefix of 129 bytes", single, StoreConfig{Prefix: strings.Repeat("p", 129)}, []string{"Prefix: it has 129 bytes; at most 128"}},
 		{"a nil serializer", single, StoreConfig{Serializer: noSerializer}, []string{"Serializer: it is a nil pointer"}},
+		{"a serializer without the subject", single, StoreConfig{Serializer: ticketstore.JSONSerializer{}}, []string{"Serializer: it leaves out the subject"}},
+		{"the same, to read", single, StoreConfig{Serializer: ticketstore.ReadAlso(Serializer{}, ticketstore.JSONSerializer{})}, nil},
 		{"too few sessions", single, StoreConfig{MaxSessions: -1}, []string{"MaxSessions: -1; want 1 to 10000"}},
 		{"too many sessions", single, StoreConfig{MaxSessions: 10_001}, []string{"MaxSessions: 10001; want 1 to 10000"}},
 		{"a negative limit", single, StoreConfig{MaxTicketBytes: -1}, []string{"MaxTicketBytes: -1; want 1 to 1048576"}},
@@ -100,6 +102,30 @@ type pointerSerializer struct{}
 func (*pointerSerializer) Serialize(*ticketstore.Ticket) ([]byte, error) { panic("called") }
 func (*pointerSerializer) Deserialize(string, []byte) (*ticketstore.Ticket, error) {
 	panic("called")
+}
+
+// What a Serializer has written without the subject is nobody's.
+func TestTicketWithoutSubject(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := newSite(t, b, StoreConfig{Serializer: ticketstore.ReadAlso(Serializer{}, ticketstore.JSONSerializer{})})
+		tk := ticketstore.NewTicket("alice")
+		tk.ExpiresAt = b.now().Add(time.Hour)
+		key, err := s.Store.Store(s.ctx(t), tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := ticketstore.JSONSerializer{}.Serialize(tk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.client.HSet(s.ctx(t), s.recordKey(key), "data", data).Err(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Retrieve(s.ctx(t), key)
+		if !errors.Is(err, ticketstore.ErrUndecodable) || !strings.Contains(err.Error(), "left out the subject") {
+			t.Errorf("got %+v, %v, want ErrUndecodable: left out the subject", got, err)
+		}
+	})
 }
 
 // The application's keys are what it makes them, behind the prefix.

@@ -96,16 +96,19 @@ func TestProcess(t *testing.T) {
 func TestCheckCommands(t *testing.T) {
 	before := map[string]int{"hmget": 5, "evalsha": 1, "info": 1}
 	for _, test := range []struct {
+		least int
 		after map[string]int
 		want  string // part of the error; none if empty
 	}{
-		{map[string]int{"hmget": 15, "evalsha": 1, "info": 3, "ping": 1}, ""},
-		{map[string]int{"hmget": 14, "evalsha": 1}, "cost 9 hmget"},
-		{map[string]int{"hmget": 16, "evalsha": 1}, "cost 11 hmget"},
-		{map[string]int{"hmget": 15, "evalsha": 2}, "cost 1 evalsha as well"},
-		{map[string]int{"evalsha": 1}, "not seen one hmget"},
+		{10, map[string]int{"hmget": 15, "evalsha": 1, "info": 3, "ping": 1}, ""},
+		{10, map[string]int{"hmget": 14, "evalsha": 1}, "cost 9 hmget"},
+		{0, map[string]int{"hmget": 14, "evalsha": 1}, ""},
+		{10, map[string]int{"hmget": 16, "evalsha": 1}, "cost 11 hmget"},
+		{0, map[string]int{"hmget": 16, "evalsha": 1}, "cost 11 hmget"},
+		{10, map[string]int{"hmget": 15, "evalsha": 2}, "cost 1 evalsha as well"},
+		{10, map[string]int{"evalsha": 1}, "not seen one hmget"},
 	} {
-		err := checkCommands(&contender{read: "hmget"}, 10, before, test.after)
+		err := checkCommands("hmget", test.least, 10, before, test.after)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("after %v: got %v; want %q", test.after, err, test.want)
 		}

@@ -62,6 +62,7 @@ type bench struct {
 	client *redis.Client
 
 	contenders []*contender // the first is what the others are compared to
+	signedIn   time.Time    // when all sessions had begun
 	versions   string
 	loads      [2]string // load averages, at the start and at the end
 	others     []float64 // how much of the processors others used, in each round of each
@@ -226,9 +227,13 @@ func newClient(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 }
 
-// newCachedClient has a cache for answers that are 10 s old at most.
+// staleness is how old an answer of a cache may be, and for how long a process
+// reads what it has written past its cache.
+const staleness = 10 * time.Second
+
+// newCachedClient has a cache.
 func newCachedClient(addr string) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, ReadTimeout: time.Second,
 		MaintNotificationsConfig: &maintnotifications.Config{RelaxedTimeout: time.Second},
-		ClientSideCacheConfig:    &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: 9 * time.Second}})
+		ClientSideCacheConfig:    &redis.ClientSideCacheConfig{MaxEntries: 10_000, MaxStaleness: staleness - time.Second}})
 }

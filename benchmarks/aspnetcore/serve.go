@@ -46,7 +46,7 @@ func serve(ctx context.Context, store, redis string, stdout io.Writer) error {
 	case batchedStore:
 		cfg.BatchReads = true
 	case cachedStore:
-		client, cfg.MaxStaleness = newCachedClient(redis), 10*time.Second
+		client, cfg.MaxStaleness = newCachedClient(redis), staleness
 	}
 	defer client.Close()
 	var m *ticketstore.Manager
