@@ -251,7 +251,10 @@ func (s *RedisStore) Subjects(ctx context.Context) iter.Seq2[string, error] {
 				}
 				now := clock.Now(ctx).UnixMilli()
 				for entry := range slices.Chunk(page, 2) {
-					subject := entry[0][min(shortIDBytes, len(entry[0])):]
+					if len(entry[0]) <= shortIDBytes {
+						continue // put there by hand
+					}
+					subject := entry[0][shortIDBytes:]
 					score, _ := strconv.ParseFloat(entry[1], 64)
 					if seen[subject] || int64(score)%lastToExpire <= now {
 						continue
@@ -278,14 +281,16 @@ func isSessionID(id string) bool {
 }
 
 // namedID returns a session ID as an argument of a script, which has it twice:
-// as it is, and as the census has it.
+// as it is, and behind = as the census has it.
 func namedID(id string) string {
 	u, err := uuid.Parse(id)
-	if err != nil {
+	if err != nil || len(id) != idBytes {
 		return id // put into an index by hand
 	}
-	var b [36 + shortIDBytes]byte
-	base64.RawURLEncoding.Encode(b[copy(b[:], id):], u[:])
+	var b [idBytes + 1 + shortIDBytes]byte
+	copy(b[:], id)
+	b[idBytes] = '='
+	base64.RawURLEncoding.Encode(b[idBytes+1:], u[:])
 	return string(b[:])
 }
 

@@ -18,7 +18,8 @@ import (
 const (
 	maxSessionPage = 1000
 	censusBatch    = 250 // sessions that a script lists, so that others do not wait long
-	shortIDBytes   = 22  // of a session ID in the census
+	idBytes        = 36  // of a session ID
+	shortIDBytes   = 22  // of one in the census
 )
 
 // SessionPage returns up to limit live sessions of all subjects, limit being 1

@@ -120,7 +120,7 @@ func (s *RedisStore) runUnclear(ctx context.Context, script *redis.Script, sourc
 		select {
 		case <-ctx.Done():
 			return cmd, true
-		case <-time.After(8 * time.Millisecond << n):
+		case <-time.After(8 * time.Millisecond << min(n, 6)): // up to half a second, as go-redis
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/redistest"
@@ -124,6 +125,51 @@ func TestEndingWithoutACensus(t *testing.T) {
 			}
 			if keys := b.keys(t); len(keys) != 0 {
 				t.Errorf("%s: got keys %q, want none", name, keys)
+			}
+		}
+	})
+}
+
+// What somebody has put into an index by hand is nobody's session, and in
+// nobody's way.
+func TestIndexWithOtherMembers(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{MaxSessions: 2})
+		ctx := b.ctx(t)
+		id := uuid.NewString()
+		for _, other := range []string{
+			"", "x", "#", "not-a-session-of-36-characters-at-all", strings.Repeat("z", 36), strings.Repeat("é", 18), strings.Repeat("y", 58),
+			strings.ReplaceAll(id, "-", ""), "urn:uuid:" + id, "{" + id + "}", strings.ToUpper(id), id + "x",
+		} {
+			index := s.indexKeys(partition("alice"), "alice")[0]
+			for name, end := range endings {
+				tk := newTicket(b, "alice")
+				key := mustStore(t, b, s, tk)
+				for offset, member := range map[time.Duration]string{time.Hour: other, -time.Hour: "dead" + other} {
+					z := redis.Z{Score: float64(b.now().Add(offset).UnixMilli()), Member: member}
+					if err := b.client.ZAdd(ctx, index, z).Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := end(ctx, s, key, tk); err != nil {
+					t.Errorf("%q: %s: %v", other, name, err)
+				}
+				if _, err := s.Retrieve(ctx, key); !errors.Is(err, ErrNotFound) {
+					t.Errorf("%q: %s: got %v, want ErrNotFound", other, name, err)
+				}
+				mustStore(t, b, s, newTicket(b, "alice"))
+				if got, err := s.Sessions(ctx, "alice"); err != nil || len(got) == 0 || len(got) > 2 {
+					t.Errorf("%q: %s: Sessions: got %d, %v, want those that there are", other, name, len(got), err)
+				}
+				if _, err := s.RevokeAll(ctx, "alice"); err != nil {
+					t.Errorf("%q: %s: RevokeAll: %v", other, name, err)
+				}
+				if got, err := s.Count(ctx); err != nil || got != (Counts{}) {
+					t.Errorf("%q: %s: Count: got %+v, %v, want none", other, name, got, err)
+				}
+				if keys := b.keys(t); len(keys) != 0 {
+					t.Errorf("%q: %s: got keys %q, want none", other, name, keys)
+				}
 			}
 		}
 	})

@@ -18,12 +18,12 @@ local function now()
 end
 
 -- named returns the session ID in an argument, which has it twice: as it is,
--- and as the census has it, which takes long to work out here.
+-- and behind = as the census has it, which takes long to work out here.
 local shorts = {}
 local function named(argument)
-  if #argument ~= 58 then return argument end
+  if string.sub(argument, 37, 37) ~= '=' then return argument end
   local id = string.sub(argument, 1, 36)
-  shorts[id] = string.sub(argument, 37)
+  shorts[id] = string.sub(argument, 38)
   return id
 end
 
@@ -33,7 +33,7 @@ local function member(id, subject)
   if not shorts[id] then
     local hex = string.gsub(id, '-', '') .. '0'
     shorts[id] = string.gsub(hex, '...', function(three)
-      local n = tonumber(three, 16)
+      local n = tonumber(three, 16) or 0 -- no ID, but put into an index by hand
       local high, low = math.floor(n / 64) + 1, n % 64 + 1
       return string.sub(digits, high, high) .. string.sub(digits, low, low)
     end)
