@@ -31,7 +31,8 @@ type StoreConfig struct {
 	// Serializer writes and reads tickets. If nil, [Serializer]. Set it for
 	// another SubjectClaim, or if the application's class encrypts or
 	// compresses tickets. One that leaves out the subject is refused, such as
-	// [ticketstore.JSONSerializer]: these records have it nowhere else.
+	// [ticketstore.JSONSerializer]: these records have it nowhere else. NewStore
+	// tries it once.
 	Serializer ticketstore.Serializer
 
 	// MaxSessions is how many sessions a subject may have at once, 1 to

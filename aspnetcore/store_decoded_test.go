@@ -24,6 +24,7 @@ func TestDecodedOnce(t *testing.T) {
 	b := miniBackend(t)
 	serializer := &countingSerializer{}
 	store := b.store(t, StoreConfig{Serializer: serializer})
+	serializer.decoded.Store(0) // NewStore has tried it
 	tk := ticketstore.NewTicket("alice", ticketstore.Claim{Type: "role", Value: "user"})
 	now := b.now().Truncate(time.Second)
 	tk.SignedInAt, tk.IssuedAt, tk.ExpiresAt = now, now, now.Add(time.Hour)
