@@ -82,7 +82,11 @@ func (c *testClock) advance(d time.Duration) {
 }
 
 func (b *backend) context(ctx context.Context) context.Context {
-	return clock.NewContext(ctx, b.now)
+	ctx = clock.NewContext(ctx, b.now)
+	if b.mini == nil {
+		ctx = clock.WithServer(ctx, time.Now)
+	}
+	return ctx
 }
 
 func (b *backend) ctx(t testing.TB) context.Context { return b.context(t.Context()) }

@@ -264,7 +264,7 @@ func TestCachedAnswerNeverRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			k, _ := parseRedisKey(key)
-			set(tk, envelope{revision: newRevision(), verifier: k.verifier(), previous: "-", subject: tk.Subject}.String()+string(data))
+			set(tk, envelope{state: keyInUse, revision: newRevision(), verifier: k.verifier(), previous: "-", subject: tk.Subject}.String()+string(data))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,8 @@ var (
 	storeLua string
 	//go:embed scripts/renew.lua
 	renewLua string
+	//go:embed scripts/arrive.lua
+	arriveLua string
 	//go:embed scripts/remove.lua
 	removeLua string
 	//go:embed scripts/revoke.lua
@@ -33,6 +35,7 @@ var (
 
 	storeScript  = redis.NewScript(storeSource)
 	renewScript  = redis.NewScript(commonLua + renewLua)
+	arriveScript = redis.NewScript(commonLua + arriveLua)
 	removeScript = redis.NewScript(commonLua + removeLua)
 	revokeScript = redis.NewScript(commonLua + revokeLua)
 	pruneScript  = redis.NewScript(commonLua + pruneLua)
