@@ -135,6 +135,34 @@ func (b *backend) keys(t testing.TB) []string {
 	return keys
 }
 
+// serverTime returns the time in Redis, in Unix milliseconds.
+func (b *backend) serverTime(t testing.TB) int64 {
+	t.Helper()
+	if b.mini != nil {
+		return b.now().UnixMilli()
+	}
+	return time.Now().UnixMilli()
+}
+
+// passGrace sets until when the previous key of a session only reads to the
+// past: the clock of a real Redis cannot be moved.
+func (b *backend) passGrace(t testing.TB, s *RedisStore, subject, id string) {
+	t.Helper()
+	at := s.recordKey(partition(subject), id)
+	record, err := b.getPastCache(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := parseEnvelope([]byte(record))
+	if err != nil || e.previous == "-" {
+		t.Fatalf("got %+v, %v, want a record with a previous key", e, err)
+	}
+	e.until = b.serverTime(t) - 1
+	if err := b.client.Set(t.Context(), at, e.String()+string(e.ticket), redis.KeepTTL).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // getPastCache reads a string as Redis has it: no cache answers a pipeline.
 func (b *backend) getPastCache(ctx context.Context, key string) (string, error) {
 	pipe := b.client.Pipeline()

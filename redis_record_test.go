@@ -113,6 +113,7 @@ func FuzzParseRedisKey(f *testing.F) {
 
 func testEnvelope() envelope {
 	return envelope{
+		state:    "n10000",
 		revision: "Abcdefghi-_",
 		verifier: strings.Repeat("v", 43),
 		previous: strings.Repeat("p", 43),
@@ -131,7 +132,7 @@ func TestParseEnvelope(t *testing.T) {
 	v := strings.Repeat("v", 43)
 	for _, bad := range []string{
 		"", "\n", "2 u", "2 u \n", "1 Abcdefghi-_ " + v + " - 0 alice\n", "2 Abcdefghi-_ " + v + " - 0 alice\n",
-		"2 n Abcdefghi-_ " + v + " - 0 alice\n", "3 u Abcdefghi-_ " + v + " - 0 alice\n", "2 u Abcdefghi-_ " + v + " - 0 alice",
+		"2 n Abcdefghi-_ " + v + " - 0 alice\n", "2 n-1 Abcdefghi-_ " + v + " - 0 alice\n", "2 u1 Abcdefghi-_ " + v + " - 0 alice\n", "2  Abcdefghi-_ " + v + " - 0 alice\n", "3 u Abcdefghi-_ " + v + " - 0 alice\n", "2 u Abcdefghi-_ " + v + " - 0 alice",
 		"2 u AbcdefghiJ " + v + " - 0 alice\n", "2 u Abcdefghi-_ v - 0 alice\n", "2 u Abcdefghi-_ " + v + " - -1 alice\n",
 		"2 u Abcdefghi-_ " + v + " - x alice\n", "2 u Abcdefghi-_ " + v + " - 0 \n", "2 u Abcdefghi-_ " + v + " - 0 \xff\n",
 		"2 u Abcdefghi-_ " + v + " - 99999999999999999999 alice\n", "2 u  " + v + " - 0 alice\n", "2 u Abcdefghi-_ " + v + " - alice\n",
@@ -146,7 +147,7 @@ func TestParseEnvelope(t *testing.T) {
 func FuzzParseEnvelope(f *testing.F) {
 	e := testEnvelope()
 	f.Add([]byte(e.String() + string(e.ticket)))
-	e.previous, e.until = "-", 0
+	e.state, e.previous, e.until = keyInUse, "-", 0
 	f.Add([]byte(e.String()))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := parseEnvelope(data)
