@@ -209,8 +209,8 @@ func TestInvariant12ReplyIsLost(t *testing.T) {
 				s := newSite(t, b, Config{})
 				c := s.login(t, "alice")
 				id := s.ticket(t, c).ID
-				s.who(t, s.login(t, "warm")) // all scripts are known
-				onlyCookie(t, s.get(t, "/rotate", s.login(t, "warm")))
+				warm := onlyCookie(t, s.get(t, "/rotate", s.login(t, "alice"))) // the scripts are known
+				wantStatus(t, s.get(t, "/logout", warm), http.StatusOK)
 				l := &lateReply{run: run, lose: map[string]int{renewScript.Hash(): 1, storeScript.Hash(): 1}}
 				b.client.AddHook(l)
 				res := s.get(t, page, c)
