@@ -116,8 +116,8 @@ type Config struct {
 	// anonymous. The error is for logs, not for the client.
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 
-	// Logger gets outages, undecodable tickets and cookies that contradict
-	// each other. It never gets a key. If nil, slog.Default.
+	// Logger gets outages, undecodable tickets, keys that come after they were
+	// rotated away, and cookies that contradict each other. It never gets a key. If nil, slog.Default.
 	Logger *slog.Logger
 
 	// DangerouslyAllowInsecureCookie drops the Secure attribute, so that the
