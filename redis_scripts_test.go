@@ -65,6 +65,44 @@ func TestEndingRefused(t *testing.T) {
 	}
 }
 
+// A sign-in at the cap that Redis refuses, as it may not delete or has no memory,
+// has ended nothing, and leaves nothing.
+func TestStoreRefusedAtTheCap(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	admin := openRedis(t, redisOptions(server.Addr))
+	must := func(args ...any) {
+		t.Helper()
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must("acl", "setuser", "app", "on", ">pw", "~*", "+@all")
+	o := redisOptions(server.Addr)
+	o.Username, o.Password = "app", "pw"
+	b := &backend{testClock: &testClock{}, client: openRedis(t, o), prefix: randomPrefix()}
+	s := b.store(t, RedisConfig{MaxSessions: 2})
+	older, newer := newTicket(b, "alice"), newTicket(b, "alice")
+	mustStore(t, b, s, older)
+	mustStore(t, b, s, newer)
+	for what, refuse := range map[string][2][]any{
+		"no DEL":    {{"acl", "setuser", "app", "-del"}, {"acl", "setuser", "app", "+del"}},
+		"no memory": {{"config", "set", "maxmemory", "1"}, {"config", "set", "maxmemory", "0"}},
+	} {
+		keys := len(b.keys(t))
+		must(refuse[0]...)
+		key, err := s.Store(b.ctx(t), newTicket(b, "alice"))
+		must(refuse[1]...)
+		if err == nil || key != "" {
+			t.Errorf("%s: got %v, want an error", what, err)
+		}
+		wantSessions(t, b, s, "alice", newer.ID, older.ID)
+		if got := len(b.keys(t)); got != keys {
+			t.Errorf("%s: got %d keys, want %d", what, got, keys)
+		}
+	}
+}
+
 // Somebody has put something else in place of an index, the census or a record.
 // What ends a session does so, whatever it is; the index, from which the user's
 // other sessions would be missing, comes back.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/unsent"
 )
 
 func TestRotate(t *testing.T) {
@@ -292,10 +294,14 @@ func TestCachedUnusedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 { // the record is in the cache now
-		if got, err := reader.Retrieve(b.ctx(t), old); err != nil || got.Revision != "" {
-			t.Fatalf("old key: got %+v, %v, want it to read only", got, err)
+	hits := reader.client.(*redis.Client).CSCStats().Hits
+	for range 3 { // as the response that sets the cookie would: the record is in the cache now
+		if got, err := reader.Retrieve(unsent.NewContext(b.ctx(t)), next); err != nil || got.Revision != tk.Revision {
+			t.Fatalf("new key, unsent: got %+v, %v", got, err)
 		}
+	}
+	if reader.client.(*redis.Client).CSCStats().Hits == hits {
+		t.Fatal("the cache has answered nothing: the test shows nothing")
 	}
 	if got, err := reader.Retrieve(b.ctx(t), next); err != nil || got.Revision != tk.Revision {
 		t.Fatalf("new key: got %+v, %v", got, err)
@@ -306,6 +312,9 @@ func TestCachedUnusedKey(t *testing.T) {
 	}
 	if e, err := parseEnvelope([]byte(record)); err != nil || e.state != keyInUse {
 		t.Errorf("got %+v, %v, want the key to be in use", e, err)
+	}
+	if got, err := reader.Retrieve(b.ctx(t), old); err != nil || got.Revision != "" {
+		t.Errorf("old key: got %+v, %v, want it to read only", got, err)
 	}
 }
 
@@ -343,7 +352,7 @@ func TestSignOutWithASupersededKey(t *testing.T) {
 func TestSignOutOfSeveralAtOnce(t *testing.T) {
 	b := miniBackend(t)
 	stub := &stubStore{TicketStore: b.store(t, RedisConfig{})}
-	s := newSiteOn(t, b, stub, Config{})
+	s := newSiteOn(t, b, stub, Config{StoreTimeout: 10 * time.Second})
 	cookies := []*http.Cookie{s.login(t, "alice"), s.login(t, "alice"), s.login(t, "alice")}
 	var all sync.WaitGroup
 	all.Add(len(cookies))

@@ -343,12 +343,25 @@ func TestClockOff(t *testing.T) {
 		if got := len(b.keys(t)); got != before {
 			t.Errorf("got %d keys, want %d", got, before)
 		}
-		if got, err := s.Retrieve(b.ctx(t), key); err != nil || got.Revision != tk.Revision {
+		got, err := s.Retrieve(b.ctx(t), key)
+		if err != nil || got.Revision != tk.Revision {
 			t.Errorf("got %+v, %v, want the ticket as it was", got, err)
 		}
 		for _, by := range []time.Duration{30 * time.Second, -30 * time.Second} {
 			if err := s.Renew(b.off(t, by), key, tk); err != nil {
 				t.Errorf("%v off: %v", by, err)
+			}
+			// A grace goes by the clock of Redis all the same.
+			before := b.serverTime(t)
+			if key, err = s.Rotate(b.off(t, by), key, tk, time.Minute); err != nil {
+				t.Fatalf("%v off: %v", by, err)
+			}
+			record, err := b.getPastCache(t.Context(), s.recordKey(partition("alice"), tk.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, err := parseEnvelope([]byte(record)); err != nil || e.until < before+60_000 || e.until > b.serverTime(t)+60_000 {
+				t.Errorf("%v off: got %+v, %v, want a grace of a minute from %d", by, e, err, before)
 			}
 		}
 	})
