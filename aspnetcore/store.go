@@ -107,8 +107,6 @@ func (s *Store) Store(ctx context.Context, t *ticketstore.Ticket) (ticketstore.K
 	return "", errors.New("aspnetcore: store: too many sign-ins of one subject at once")
 }
 
-var errLate = errors.New("the clock of the application is more than a minute from that of Redis, or the command has been held up for as long: nothing was done")
-
 // mayGo returns which sessions of subject, but for one that goes anyway, may
 // end to make room for one more, first one first.
 func (s *Store) mayGo(ctx context.Context, subject string, replaced ticketstore.Key) ([]ticketstore.Key, error) {
@@ -234,19 +232,6 @@ func (s *Store) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore
 	return nil, fmt.Errorf("aspnetcore: retrieve: session %s: it keeps changing", sessionID(key))
 }
 
-// refusesWrites reports whether err is that of a Redis that answers reads: a
-// replica, one without the replicas that it wants, whose disk fails or whose
-// memory is full. Redis 6 puts the error of a command into that of its script.
-func refusesWrites(err error) bool {
-	var reply redis.Error
-	if !errors.As(err, &reply) {
-		return false
-	}
-	return slices.ContainsFunc([]string{"READONLY ", "NOREPLICAS ", "MISCONF ", "OOM "}, func(code string) bool {
-		return strings.Contains(err.Error(), code)
-	})
-}
-
 // Remove implements [ticketstore.TicketStore].
 func (s *Store) Remove(ctx context.Context, key ticketstore.Key) error {
 	r, err := s.read(ctx, key)
@@ -290,15 +275,6 @@ func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, ar
 	cmd := script.Run(ctx, s.client, keys, args...)
 	cmd.SetErr(s.wrongType(redact(cmd.Err())))
 	return cmd
-}
-
-// wrongType adds to err what is to be done where something else has been put in
-// place of an index or census. Nothing but the records says what was there.
-func (s *Store) wrongType(err error) error {
-	if err != nil && strings.Contains(err.Error(), "WRONGTYPE") {
-		return fmt.Errorf("%w: of %s*, delete what is no sorted set, and run Reindex", err, s.instance+indexName)
-	}
-	return err
 }
 
 // read returns the record of key, or an error that is ErrNotFound if key is
