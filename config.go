@@ -53,7 +53,10 @@ type Config struct {
 	RenewAfter time.Duration
 
 	// RotateGrace is how long a key that [Manager.Rotate] has replaced may
-	// still read. If zero, 10 seconds; if negative, none.
+	// still read after the new one was first used; and how long after the
+	// rotation the response with the new one counts as lost, if it was not. No
+	// request or response should be under way for longer. At least
+	// StoreTimeout; if zero, 10 seconds, or StoreTimeout if that is longer.
 	RotateGrace time.Duration
 
 	// StoreTimeout bounds each call to the store. If zero, 2 seconds.
@@ -113,8 +116,8 @@ type Config struct {
 	// anonymous. The error is for logs, not for the client.
 	ErrorHandler func(http.ResponseWriter, *http.Request, error)
 
-	// Logger gets outages, undecodable tickets and cookies that contradict
-	// each other. It never gets a key. If nil, slog.Default.
+	// Logger gets outages, undecodable tickets, keys that come after they were
+	// rotated away, and cookies that contradict each other. It never gets a key. If nil, slog.Default.
 	Logger *slog.Logger
 
 	// DangerouslyAllowInsecureCookie drops the Secure attribute, so that the
@@ -134,8 +137,8 @@ func (c Config) withDefaults() Config {
 	c.PersistentLifetime = cmp.Or(c.PersistentLifetime, 30*24*time.Hour)
 	c.PersistentIdleTimeout = cmp.Or(c.PersistentIdleTimeout, min(14*24*time.Hour, c.PersistentLifetime))
 	c.RenewAfter = cmp.Or(c.RenewAfter, 5*time.Minute)
-	c.RotateGrace = cmp.Or(c.RotateGrace, 10*time.Second)
 	c.StoreTimeout = cmp.Or(c.StoreTimeout, 2*time.Second)
+	c.RotateGrace = cmp.Or(c.RotateGrace, max(10*time.Second, c.StoreTimeout))
 	if c.CookieName == "" {
 		switch {
 		case c.DangerouslyAllowInsecureCookie:
@@ -202,6 +205,9 @@ func (c *Config) validate(given Config) error {
 		if d.value < 0 {
 			add(d.name, "%v is negative", d.value)
 		}
+	}
+	if c.RotateGrace < c.StoreTimeout {
+		add("RotateGrace", "%v is shorter than StoreTimeout, %v: a rotation may take as long", c.RotateGrace, c.StoreTimeout)
 	}
 	if c.IdleTimeout > c.Lifetime {
 		add("IdleTimeout", "%v is longer than Lifetime, %v", c.IdleTimeout, c.Lifetime)

@@ -71,6 +71,8 @@ func TestNewManagerBadInput(t *testing.T) {
 		"negative persistent":   {store, Config{CookieKeys: testKeys, PersistentLifetime: -1}, []string{"PersistentLifetime"}},
 		"negative RenewAfter":   {store, Config{CookieKeys: testKeys, RenewAfter: -1}, []string{"RenewAfter"}},
 		"negative StoreTimeout": {store, Config{CookieKeys: testKeys, StoreTimeout: -1}, []string{"StoreTimeout"}},
+		"negative grace":        {store, Config{CookieKeys: testKeys, RotateGrace: -1}, []string{"RotateGrace", "StoreTimeout"}},
+		"grace too short":       {store, Config{CookieKeys: testKeys, RotateGrace: 1999 * time.Millisecond}, []string{"RotateGrace", "StoreTimeout, 2s"}},
 		"idle over lifetime":    {store, Config{CookieKeys: testKeys, IdleTimeout: 13 * time.Hour}, []string{"IdleTimeout", "longer than Lifetime"}},
 		"persistent idle over":  {store, Config{CookieKeys: testKeys, PersistentIdleTimeout: 31 * 24 * time.Hour}, []string{"PersistentIdleTimeout"}},
 		"path without slash":    {store, Config{CookieKeys: testKeys, CookiePath: "app"}, []string{"CookiePath"}},
@@ -99,7 +101,8 @@ func TestNewManagerBadInput(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"no idle timeout":    {CookieKeys: testKeys, IdleTimeout: -1, PersistentIdleTimeout: -1},
 		"short lifetime":     {CookieKeys: testKeys, Lifetime: time.Minute},
-		"no grace":           {CookieKeys: testKeys, RotateGrace: -1},
+		"shortest grace":     {CookieKeys: testKeys, RotateGrace: 3 * time.Second, StoreTimeout: 3 * time.Second},
+		"long StoreTimeout":  {CookieKeys: testKeys, StoreTimeout: time.Minute},
 		"encryption":         {CookieKeys: []CookieKey{{Hash: newKey(), Block: newKey()}}},
 		"own codec":          {Codec: newSecureCodec(testKeys)},
 		"login with a query": {CookieKeys: testKeys, LoginPath: "/login?tenant=a"},

@@ -82,7 +82,11 @@ func (c *testClock) advance(d time.Duration) {
 }
 
 func (b *backend) context(ctx context.Context) context.Context {
-	return clock.NewContext(ctx, b.now)
+	ctx = clock.NewContext(ctx, b.now)
+	if b.mini == nil {
+		ctx = clock.WithServer(ctx, time.Now)
+	}
+	return ctx
 }
 
 func (b *backend) ctx(t testing.TB) context.Context { return b.context(t.Context()) }
@@ -129,6 +133,34 @@ func (b *backend) keys(t testing.TB) []string {
 		t.Fatal(err)
 	}
 	return keys
+}
+
+// serverTime returns the time in Redis, in Unix milliseconds.
+func (b *backend) serverTime(t testing.TB) int64 {
+	t.Helper()
+	if b.mini != nil {
+		return b.now().UnixMilli()
+	}
+	return time.Now().UnixMilli()
+}
+
+// passGrace sets until when the previous key of a session only reads to the
+// past: the clock of a real Redis cannot be moved.
+func (b *backend) passGrace(t testing.TB, s *RedisStore, subject, id string) {
+	t.Helper()
+	at := s.recordKey(partition(subject), id)
+	record, err := b.getPastCache(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := parseEnvelope([]byte(record))
+	if err != nil || e.previous == "-" {
+		t.Fatalf("got %+v, %v, want a record with a previous key", e, err)
+	}
+	e.until = b.serverTime(t) - 1
+	if err := b.client.Set(t.Context(), at, e.String()+string(e.ticket), redis.KeepTTL).Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // getPastCache reads a string as Redis has it: no cache answers a pipeline.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/redistest"
+	"github.com/ticketstore/ticketstore/internal/unsent"
 )
 
 var seedFlag = flag.Int64("seed", 0, "seed of the first round of the model tests; 0 for a random one")
@@ -44,9 +45,11 @@ func TestModel(t *testing.T) {
 		"Store: ok", "Store: replaces", "Store: evicts 1", "Store: evicts 2", "Store: names a stranger's", "Store: too many sessions", "Store: invalid ticket",
 		"Renew: ok", "Renew: conflict", "Renew: not found", "Renew: invalid ticket", "Renew: expires earlier",
 		"Rotate: ok", "Rotate: conflict", "Rotate: not found", "Rotate: invalid ticket", "Rotate: expires earlier",
-		"Remove: current key", "Remove: rotated key", "Remove: key past its grace", "Remove: nothing",
+		"Renew: unsent key", "Renew: key of a lost response's request", "Rotate: unsent key", "Rotate: key of a lost response's request",
+		"Remove: current key", "Remove: rotated key", "Remove: key past its grace", "Remove: nothing", "Remove: superseded key",
 		"Revoke: ok", "Revoke: not found", "RevokeOthers: ok", "RevokeOthers: not found", "RevokeAll: ok", "RevokeAll: nothing",
-		"Retrieve: current key", "Retrieve: rotated key", "Retrieve: not found", "Session: ok", "Session: not found", "Sessions: ok",
+		"Retrieve: current key", "Retrieve: rotated key", "Retrieve: not found", "Retrieve: unsent key", "Retrieve: key of a lost response's request", "Retrieve: superseded key",
+		"Retrieve: key past its grace", "Session: ok", "Session: not found", "Sessions: ok",
 		"expired", "expired while others stay",
 	})
 }
@@ -73,15 +76,13 @@ func TestInvariant05CountsUnderWrites(t *testing.T) {
 					n := w*users + i%users
 					tk := tickets[n]
 					var err error
-					switch i / users % 4 {
+					switch i / users % 3 {
 					case 0:
-						keys[n], err = s.Store(b.ctx(t), tk) // ends the session of tk.ID
-					case 1:
 						tk.ID = "" // evicts it
 						keys[n], err = s.Store(b.ctx(t), tk)
-					case 2:
+					case 1:
 						err = s.Renew(b.ctx(t), keys[n], tk)
-					case 3:
+					case 2:
 						keys[n], err = s.Rotate(b.ctx(t), keys[n], tk, time.Minute)
 					}
 					if err != nil {
@@ -404,7 +405,7 @@ func (m *model) checkKeys(ctx context.Context, now time.Time, want map[string]an
 			expiry = want.ticket.ExpiresAt
 			e, err := parseEnvelope([]byte(records[key].Val()))
 			k, _ := parseRedisKey(want.key)
-			if ok, rotated := e.opens(k, now); err != nil || e.revision != want.ticket.Revision || e.subject != want.ticket.Subject || !ok || rotated {
+			if current, _ := e.has(k); err != nil || e.revision != want.ticket.Revision || e.subject != want.ticket.Subject || !current || (e.state != keyInUse) != want.unused {
 				m.errorf("%s: got envelope %+v, %v, want that of %+v", key, e, err, want.ticket)
 			}
 		case map[string]int64:
@@ -442,9 +443,34 @@ type modelUser struct {
 type modelSession struct {
 	ticket *Ticket // as it was last written
 	key    Key
-	old    Key       // rotated away
-	until  time.Time // when old stops reading
-	spent  []Key     // rotated away before that
+	unused bool          // key
+	old    Key           // rotated away
+	until  time.Time     // when old stops reading only
+	grace  time.Duration // after the first use of key
+	spent  []Key         // rotated away before that, or never used
+}
+
+// use is what a call with the current key does, unless it is unsent.
+func (s *modelSession) use(now time.Time) {
+	if s.unused {
+		s.unused, s.until = false, now.Add(s.grace)
+	}
+}
+
+// rotated is what a rotation by key does.
+func (s *modelSession) rotated(now time.Time, opens string, key, next Key, grace time.Duration) {
+	if opens == "current key" {
+		s.use(now)
+	}
+	if s.unused { // is replaced
+		s.spent = append(s.spent, s.key)
+	} else {
+		if s.old != "" {
+			s.spent = append(s.spent, s.old)
+		}
+		s.old = key
+	}
+	s.key, s.unused, s.until, s.grace = next, true, now.Add(grace), grace
 }
 
 // undecided reports whether something of u ends before ahead has passed or has
@@ -581,32 +607,32 @@ func (u *modelUser) signIn(ctx context.Context, now time.Time) outcome {
 			u.errorf("Store set ID %q, revision %q and returned %d bytes", tk.ID, tk.Revision, len(key))
 		}
 		u.end(others[:over]...)
-		if replaced != nil {
-			u.end(replaced)
-		}
 		u.live = append(u.live, &modelSession{ticket: tk, key: key})
 	}
 	return o
 }
 
 func (u *modelUser) renew(ctx context.Context, now time.Time) outcome {
-	return u.change(now, func(s *RedisStore, key Key, tk *Ticket) (Key, time.Duration, error) {
+	return u.change(ctx, now, func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) (Key, time.Duration, error) {
 		return key, 0, s.Renew(ctx, key, tk)
 	})
 }
 
 func (u *modelUser) rotate(ctx context.Context, now time.Time) outcome {
 	grace := pick(u.rng, []time.Duration{-time.Second, 0, 3 * u.m.unit, time.Hour, time.Hour})
-	return u.change(now, func(s *RedisStore, key Key, tk *Ticket) (Key, time.Duration, error) {
+	return u.change(ctx, now, func(ctx context.Context, s *RedisStore, key Key, tk *Ticket) (Key, time.Duration, error) {
 		next, err := s.Rotate(ctx, key, tk, grace)
 		return next, max(0, grace), err
 	})
 }
 
 // change renews or rotates a session, perhaps with a fault.
-func (u *modelUser) change(now time.Time, write func(*RedisStore, Key, *Ticket) (Key, time.Duration, error)) outcome {
+func (u *modelUser) change(ctx context.Context, now time.Time, write func(context.Context, *RedisStore, Key, *Ticket) (Key, time.Duration, error)) outcome {
 	s, key, opens := u.pickKey(now)
-	o := outcome{want: map[string]error{"nothing": ErrNotFound, "key past its grace": ErrNotFound, "rotated key": ErrConflict}[opens]}
+	o := outcome{want: map[string]error{"nothing": ErrNotFound, "superseded key": ErrSuperseded, "key past its grace": ErrSuperseded, "rotated key": ErrConflict}[opens]}
+	if opens == "unsent key" || opens == "key of a lost response's request" {
+		o.what = opens
+	}
 	if s == nil {
 		// A well-formed key that nobody has been given.
 		k, _ := newRedisKey(u.subject)
@@ -642,7 +668,7 @@ func (u *modelUser) change(now time.Time, write func(*RedisStore, Key, *Ticket) 
 	was := *tk
 	var next Key
 	var grace time.Duration
-	next, grace, o.got = write(u.store(u.rng.IntN(len(policies))), key, tk)
+	next, grace, o.got = write(modelContext(ctx, opens), u.store(u.rng.IntN(len(policies))), key, tk)
 	o.then = func() {
 		if o.want != nil {
 			if tk.ID != was.ID || tk.Revision != was.Revision {
@@ -654,11 +680,11 @@ func (u *modelUser) change(now time.Time, write func(*RedisStore, Key, *Ticket) 
 			u.errorf("got ID %q, revision %q, want %q and a new one", tk.ID, tk.Revision, was.ID)
 		}
 		s.ticket = tk
-		if next != key {
-			if s.old != "" {
-				s.spent = append(s.spent, s.old)
-			}
-			s.key, s.old, s.until = next, key, time.UnixMilli(now.Add(grace).UnixMilli())
+		switch {
+		case next != key:
+			s.rotated(now, opens, key, next, grace)
+		case opens == "current key":
+			s.use(now)
 		}
 	}
 	return o
@@ -666,9 +692,12 @@ func (u *modelUser) change(now time.Time, write func(*RedisStore, Key, *Ticket) 
 
 func (u *modelUser) remove(ctx context.Context, now time.Time) outcome {
 	s, key, opens := u.pickKey(now)
-	err := u.store(u.rng.IntN(len(policies))).Remove(ctx, key)
+	err := u.store(u.rng.IntN(len(policies))).Remove(modelContext(ctx, opens), key)
+	if opens == "superseded key" {
+		return outcome{what: opens, got: err, want: ErrSuperseded}
+	}
 	return outcome{what: opens, got: err, then: func() {
-		if opens == "current key" || opens == "rotated key" {
+		if opens != "nothing" {
 			u.end(s)
 		}
 	}}
@@ -676,11 +705,17 @@ func (u *modelUser) remove(ctx context.Context, now time.Time) outcome {
 
 func (u *modelUser) retrieve(ctx context.Context, now time.Time) outcome {
 	s, key, opens := u.pickKey(now)
-	tk, err := u.store(u.rng.IntN(len(policies))).Retrieve(ctx, key)
-	if opens != "current key" && opens != "rotated key" {
+	tk, err := u.store(u.rng.IntN(len(policies))).Retrieve(modelContext(ctx, opens), key)
+	switch opens {
+	case "nothing":
 		return outcome{got: err, want: ErrNotFound}
+	case "superseded key", "key past its grace":
+		return outcome{what: opens, got: err, want: ErrSuperseded}
 	}
 	return outcome{what: opens, got: err, then: func() {
+		if opens == "current key" {
+			s.use(now)
+		}
 		want := s.ticket.Clone()
 		if opens == "rotated key" {
 			want.Revision = ""
@@ -798,14 +833,18 @@ func (u *modelUser) pickKey(now time.Time) (s *modelSession, key Key, opens stri
 	switch n := u.rng.IntN(10); {
 	case n < 4 && s.old != "" && now.Before(s.until):
 		return s, s.old, "rotated key"
+	case n < 4 && s.old != "" && s.unused:
+		return s, s.old, "key of a lost response's request"
 	case n < 4 && s.old != "":
 		return s, s.old, "key past its grace"
 	case n < 5 && len(s.spent) > 0:
-		return s, pick(u.rng, s.spent), "nothing"
+		return s, pick(u.rng, s.spent), "superseded key"
 	case n == 5:
 		k, _ := parseRedisKey(s.key)
 		k.secret = newSecret()
-		return s, k.key(), "nothing"
+		return s, k.key(), "superseded key"
+	case n == 6 && s.unused:
+		return s, s.key, "unsent key"
 	}
 	return s, s.key, "current key"
 }
@@ -834,6 +873,13 @@ func (u *modelUser) strangersID() string {
 		}
 	}
 	return ""
+}
+
+func modelContext(ctx context.Context, opens string) context.Context {
+	if opens == "unsent key" {
+		return unsent.NewContext(ctx)
+	}
+	return ctx
 }
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }

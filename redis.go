@@ -75,7 +75,8 @@ type RedisConfig struct {
 // A RedisStore keeps tickets in Redis 6.2 or newer, or Valkey: a single node,
 // behind Sentinel, or a Cluster. It is safe for concurrent use.
 //
-// Reading a ticket is one GET, with BatchReads in a pipeline with others; each
+// Reading a ticket is one GET, with BatchReads in a pipeline with others; with a
+// key that has just been rotated, or rotated away, a script more. Each
 // write is one atomic script (two at MaxSessions). Redis holds a hash of each
 // key's secret, never the secret.
 //
@@ -163,23 +164,52 @@ func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
 	if err := t.Validate(clock.Now(ctx)); err != nil {
 		return "", err
 	}
-	for attempt := 0; ; attempt++ {
-		key, lost, err := s.tryStore(ctx, t)
-		if !lost || attempt == 1 {
-			return key, err
+	patience := maxPatience
+	if end, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(end))
+	}
+	var tried []redisKey
+	for {
+		k, err := newRedisKey(t.Subject)
+		if err != nil {
+			return "", fmt.Errorf("ticketstore: store: %w", err)
 		}
+		lost, again, err := s.tryStore(ctx, t, k)
+		if lost {
+			tried = append(tried, k)
+		}
+		if again && len(tried) < 2 {
+			continue
+		}
+		for _, k := range tried {
+			s.forget(ctx, k, t.Subject, patience)
+		}
+		if err != nil {
+			return "", err
+		}
+		return k.key(), nil
 	}
 }
 
-// tryStore stores t under an ID of its own, which is written at most once: by
-// a repetition a session would come back that has been revoked meanwhile. If
-// the reply is lost, the record tells; lost is set if it is not there, for
-// whatever reason, and another ID may be tried.
-func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost bool, err error) {
-	k, err := newRedisKey(t.Subject)
-	if err != nil {
-		return "", false, fmt.Errorf("ticketstore: store: %w", err)
-	}
+// maxPatience bounds what Store does after its context has ended.
+const maxPatience = 2 * time.Second
+
+// forget ends a session that may have begun, of which nobody gets the key. It
+// tries once: what it cannot end is listed, if it is there, until it expires.
+func (s *RedisStore) forget(ctx context.Context, k redisKey, subject string, patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	id := k.id.String()
+	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, subject)...)
+	_ = s.run(ctx, removeScript, keys, namedID(id), subject, k.verifier()).Err()
+}
+
+// tryStore stores t under the ID of k, which is written at most once: by a
+// repetition a session would come back that has been revoked meanwhile. If the
+// reply is lost, the record tells; lost is set if that does not say that t is
+// stored, which it may yet be. If it is not there, for whatever reason, another
+// ID may be tried again.
+func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost, again bool, err error) {
 	c := *t
 	c.ID = k.id.String()
 	data, err := s.serializer.Serialize(&c)
@@ -187,17 +217,16 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 		err = tooLarge(len(data), s.maxTicketBytes)
 	}
 	if err != nil {
-		return "", false, err
+		return false, false, err
 	}
-	e := envelope{revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
+	e := envelope{state: keyInUse, revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
 	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
-	replaced, replacedRecord := "", record
+	replaced := ""
 	if isSessionID(t.ID) {
-		replaced, replacedRecord = namedID(t.ID), s.recordKey(k.partition, t.ID)
+		replaced = t.ID
 	}
 	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
-	keys = append(keys, replacedRecord)
-	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced}
+	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced, clock.AtServer(ctx).UnixMilli()}
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between,
 	// or that the cap is much lower than it was.
@@ -206,30 +235,34 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket) (key Key, lost boo
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
-				return "", false, fmt.Errorf("ticketstore: store: %w", err)
+				return true, false, fmt.Errorf("ticketstore: store: %w", err)
 			}
 			have, getErr := s.get(ctx, k, false)
 			if have != value {
-				return "", errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
+				return true, errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
 			}
 			reply = []string{"OK"}
 		}
 		switch reply[0] {
 		case "OK":
 			t.ID, t.Revision = c.ID, e.revision
-			return k.key(), false, nil
+			return false, false, nil
 		case "PAST":
-			return "", false, invalid("ExpiresAt is past by the clock of Redis")
+			return false, false, invalid("ExpiresAt is past by the clock of Redis")
+		case "LATE":
+			return false, false, fmt.Errorf("ticketstore: store: %w", errLate)
 		case "FULL":
-			return "", false, ErrTooManySessions
+			return false, false, ErrTooManySessions
 		case "MORE":
 			more = reply[1:]
 		default:
-			return "", false, fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
+			return false, false, fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
 		}
 	}
-	return "", false, errors.New("ticketstore: store: too many sign-ins of one subject at once")
+	return false, false, errors.New("ticketstore: store: too many sign-ins of one subject at once")
 }
+
+var errLate = errors.New("the clock of the application is more than a minute from that of Redis, or the command has been held up for as long: nothing was done")
 
 // Renew implements [TicketStore].
 func (s *RedisStore) Renew(ctx context.Context, key Key, t *Ticket) error {
@@ -270,9 +303,13 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	}
 	revision := newRevision()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
+	arrived := ""
+	if KeyUnsent(ctx) {
+		arrived = "unsent"
+	}
 	cmd, unclear := s.runUnclear(ctx, renewScript, renewSource, keys,
 		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli())
+		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived)
 	status, err := cmd.Text()
 	if err != nil {
 		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
@@ -283,8 +320,12 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 		return nil
 	case "GONE":
 		return answered(ErrNotFound, unclear)
+	case "NONE":
+		return answered(superseded(id), unclear)
 	case "STALE":
 		return answered(ErrConflict, unclear)
+	case "LATE":
+		return answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
 	case "SUBJECT":
 		return invalid("session %s: the subject would change", id)
 	case "PAST":
@@ -313,9 +354,13 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			// repairs the index.
 			defer s.writing([]string{record})()
 			err = s.client.Del(ctx, record).Err()
-		} else if ok, _ := e.opens(k, clock.Now(ctx)); ok {
+		} else {
+			var n int
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			err = s.run(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Err()
+			n, err = s.run(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Int()
+			if err == nil && n < 0 {
+				return superseded(id)
+			}
 		}
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package ticketstore
 
 import (
+	"errors"
 	"sync/atomic"
 	"testing"
 )
@@ -61,7 +62,7 @@ func TestDecodedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.secret[0] ^= 1
-		if tk, err := store.Retrieve(b.ctx(t), k.key()); err != ErrNotFound {
+		if tk, err := store.Retrieve(b.ctx(t), k.key()); !errors.Is(err, ErrNotFound) {
 			t.Errorf("another secret: got %v, %v, want ErrNotFound", tk, err)
 		}
 		if err := elsewhere.Remove(b.ctx(t), key); err != nil {

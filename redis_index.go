@@ -37,7 +37,7 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 	}
 	p := partition(subject)
 	keys := s.indexKeys(p, subject)
-	ids, err := s.listed(ctx, keys[0], after(clock.Now(ctx)))
+	ids, err := s.listed(ctx, keys, subject, after(clock.Now(ctx)))
 	if err != nil {
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
@@ -64,13 +64,24 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 
 // listed returns the sessions in an index that expire at from or later. Their
 // expiries, which Redis would have to write out, are left out: they would take
-// it six times as long.
-func (s *RedisStore) listed(ctx context.Context, index, from string) ([]string, error) {
-	var ids *redis.StringSliceCmd
-	s.pastCache(ctx, func(c redis.Cmdable) {
-		ids = c.ZRangeArgs(ctx, redis.ZRangeArgs{Key: index, Start: from, Stop: "+inf", ByScore: true})
-	})
-	return ids.Result()
+// it six times as long. If something else is there in place of the index, a
+// script first puts that right.
+func (s *RedisStore) listed(ctx context.Context, keys []string, subject, from string) ([]string, error) {
+	read := func() ([]string, error) {
+		var ids *redis.StringSliceCmd
+		s.pastCache(ctx, func(c redis.Cmdable) {
+			ids = c.ZRangeArgs(ctx, redis.ZRangeArgs{Key: keys[0], Start: from, Stop: "+inf", ByScore: true})
+		})
+		return ids.Result()
+	}
+	ids, err := read()
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		if err := s.run(ctx, pruneScript, keys, subject).Err(); err != nil {
+			return nil, err
+		}
+		return read()
+	}
+	return ids, err
 }
 
 // expiries returns the sessions that are live, once it knows from the index
@@ -110,8 +121,12 @@ func (s *RedisStore) Session(ctx context.Context, subject, id string) (Session, 
 	pipe := s.client.Pipeline()
 	record := pipe.Get(ctx, s.recordKey(p, id))
 	score := pipe.ZScore(ctx, s.indexKeys(p, subject)[0], id)
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return Session{}, fmt.Errorf("ticketstore: session %s: %w", id, err)
+	_, _ = pipe.Exec(ctx) // the error is that of a command, too
+	for _, err := range []error{record.Err(), score.Err()} {
+		// Another type there, put by hand, says as little as nothing there.
+		if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return Session{}, fmt.Errorf("ticketstore: session %s: %w", id, err)
+		}
 	}
 	if errors.Is(record.Err(), redis.Nil) {
 		return Session{}, ErrNotFound
@@ -170,7 +185,7 @@ func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (re
 // revokeListed ends all sessions of subject but keep. That keep is live is
 // checked in the step that ends the first ones.
 func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
-	ids, err := s.listed(ctx, s.indexKeys(partition(subject), subject)[0], "(0")
+	ids, err := s.listed(ctx, s.indexKeys(partition(subject), subject), subject, "(0")
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

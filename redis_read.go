@@ -17,7 +17,8 @@ type decodedRecord struct {
 	ticket   *Ticket
 }
 
-// Retrieve implements [TicketStore]. It is one GET.
+// Retrieve implements [TicketStore]. It is one GET; for a key that has not been
+// used before, or that has been rotated away, one script more.
 func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	k, err := parseRedisKey(key)
 	if err != nil {
@@ -25,13 +26,16 @@ func (s *RedisStore) Retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	}
 	if s.writes != nil && !s.writes.has(k.id) && !isFresh(ctx) {
 		t, err := s.retrieve(ctx, k, true)
-		refused := errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || err == nil && t.Revision == ""
+		refused := errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || errors.Is(err, errAskRedis)
 		if !refused {
 			return t, err
 		}
 	}
 	return s.retrieve(ctx, k, false)
 }
+
+// errAskRedis: the cache does not say enough about the key.
+var errAskRedis = errors.New("the key is not the one in use")
 
 // retrieve returns the ticket that k opens; if cached, the client's cache may
 // answer.
@@ -40,16 +44,25 @@ func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ti
 	if err != nil {
 		return nil, err
 	}
-	r, known := s.decoded.Get(k.id[:], record)
-	if !known {
-		if r.envelope, err = parseEnvelope([]byte(record)); err != nil {
-			return nil, undecodable(k.id.String(), "%w", err)
-		}
+	r, known, err := s.parse(k, record)
+	if err != nil {
+		return nil, err
 	}
-	now := clock.Now(ctx)
-	ok, rotated := r.envelope.opens(k, now)
-	if !ok {
-		return nil, ErrNotFound
+	reads := false
+	current, previous := r.envelope.has(k)
+	switch {
+	case !current && !previous:
+		return nil, superseded(k.id.String())
+	case current && (r.envelope.state == keyInUse || KeyUnsent(ctx)):
+	case cached:
+		return nil, errAskRedis
+	default:
+		if record, reads, err = s.arrive(ctx, k); err != nil {
+			return nil, err
+		}
+		if r, known, err = s.parse(k, record); err != nil {
+			return nil, err
+		}
 	}
 	if !known {
 		if r.ticket, err = s.deserialize(k.id.String(), r.envelope); err != nil {
@@ -58,14 +71,45 @@ func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ti
 		r.envelope.ticket = nil
 		s.decoded.Put(k.id[:], record, r)
 	}
-	if !now.Before(r.ticket.ExpiresAt) {
+	if !clock.Now(ctx).Before(r.ticket.ExpiresAt) {
 		return nil, ErrNotFound
 	}
 	t := r.ticket.Clone()
-	if rotated {
+	if reads {
 		t.Revision = ""
 	}
 	return t, nil
+}
+
+// parse returns what a record is remembered as, or what its envelope says.
+func (s *RedisStore) parse(k redisKey, record string) (r decodedRecord, known bool, err error) {
+	if r, known = s.decoded.Get(k.id[:], record); known {
+		return r, true, nil
+	}
+	if r.envelope, err = parseEnvelope([]byte(record)); err != nil {
+		return r, false, undecodable(k.id.String(), "%w", err)
+	}
+	return r, false, nil
+}
+
+// arrive reads the record of a key that is unused, which it then is no longer,
+// or the previous one; reads is set if that is all that the key may do.
+func (s *RedisStore) arrive(ctx context.Context, k redisKey) (record string, reads bool, err error) {
+	id := k.id.String()
+	reply, err := s.run(ctx, arriveScript, []string{s.recordKey(k.partition, id)}, k.verifier()).StringSlice()
+	if err == nil && len(reply) != 2 {
+		err = fmt.Errorf("unexpected reply %q", reply)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("ticketstore: retrieve: session %s: %w", id, err)
+	}
+	switch reply[0] {
+	case "GONE":
+		return "", false, ErrNotFound
+	case "NONE":
+		return "", false, superseded(id)
+	}
+	return reply[1], reply[0] == "READ", nil
 }
 
 // get reads a record; if cached, the client's cache may answer.
@@ -109,6 +153,9 @@ func (s *RedisStore) deserialize(id string, e envelope) (*Ticket, error) {
 	t, err := s.serializer.Deserialize(id, e.ticket)
 	if err != nil {
 		return nil, err
+	}
+	if t == nil {
+		return nil, undecodable(id, "%T has returned nothing", s.serializer)
 	}
 	if t.Subject != "" && t.Subject != e.subject {
 		return nil, undecodable(id, "it is another subject's")

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -80,21 +79,26 @@ func partition(subject string) byte { return sha256.Sum256([]byte(subject))[0] }
 // An envelope is the first line of a record; the serialized ticket follows.
 // It is what the scripts know of a record:
 //
-//	2 <state> <revision> <verifier> <previous verifier or -> <previous valid until, Unix ms, or 0> <subject>
+//	2 <state> <revision> <verifier> <previous verifier or -> <until when that only reads, Unix ms, or 0> <subject>
 //
-// The state is u: the key is in use, and the previous one only reads. Any
-// other is an envelope of a later release, which this one cannot heed.
+// The state is u once the key has been used: the previous one opens nothing
+// after its time. Until then it is n and the grace in milliseconds, such as
+// n10000, which begins with that use: the previous one only reads until its
+// time, and is good for everything after that. Any other state is an envelope
+// of a later release, which this one cannot heed.
 type envelope struct {
+	state    string
 	revision string // 11 characters of base64url
 	verifier string // base64url(SHA-256(secret))
 	previous string // verifier of the key that was rotated away
-	until    int64  // when previous stops opening the record
+	until    int64  // when previous stops reading only
 	subject  string
 	ticket   []byte // serialized
 }
 
 const (
-	envelopeStart = "2 u "
+	envelopeStart = "2 "
+	keyInUse      = "u"
 	maxEnvelope   = 1500 // bytes, with the longest subject; the scripts read no more
 )
 
@@ -105,7 +109,7 @@ func newRevision() string {
 }
 
 func (e envelope) String() string {
-	return fmt.Sprintf(envelopeStart+"%s %s %s %d %s\n", e.revision, e.verifier, e.previous, e.until, e.subject)
+	return fmt.Sprintf(envelopeStart+"%s %s %s %s %d %s\n", e.state, e.revision, e.verifier, e.previous, e.until, e.subject)
 }
 
 var errBadEnvelope = errors.New("unknown envelope")
@@ -116,26 +120,34 @@ func parseEnvelope(record []byte) (envelope, error) {
 		return envelope{}, errBadEnvelope
 	}
 	e, rest := envelope{ticket: ticket}, string(line[len(envelopeStart):])
+	e.state, rest, _ = strings.Cut(rest, " ")
 	e.revision, rest, _ = strings.Cut(rest, " ")
 	e.verifier, rest, _ = strings.Cut(rest, " ")
 	e.previous, rest, _ = strings.Cut(rest, " ")
 	until, subject, _ := strings.Cut(rest, " ")
 	till, err := strconv.ParseUint(until, 10, 63)
 	e.until, e.subject = int64(till), subject
-	if err != nil || len(e.revision) != 11 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
+	if err != nil || !isState(e.state) || len(e.revision) != 11 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
 		return envelope{}, errBadEnvelope
 	}
 	return e, nil
 }
 
-// opens reports whether k's secret opens the record at now, and whether it
-// does so as the key that has been rotated away.
-func (e envelope) opens(k redisKey, now time.Time) (ok, rotated bool) {
+// isState is the same as parse has it in the scripts.
+func isState(state string) bool {
+	grace, unused := strings.CutPrefix(state, "n")
+	return state == keyInUse || unused && grace != "" && strings.Trim(grace, "0123456789") == ""
+}
+
+// has reports whether k is the key of the record, and whether it is the one
+// before.
+func (e *envelope) has(k redisKey) (current, previous bool) {
 	var buf, stored [43]byte
 	v := k.appendVerifier(buf[:0])
 	if subtle.ConstantTimeCompare(v, append(stored[:0], e.verifier...)) == 1 {
 		return true, false
 	}
-	ok = subtle.ConstantTimeCompare(v, append(stored[:0], e.previous...)) == 1 && now.UnixMilli() < e.until
-	return ok, ok
+	return false, subtle.ConstantTimeCompare(v, append(stored[:0], e.previous...)) == 1
 }
+
+func superseded(id string) error { return fmt.Errorf("%w: session %s", ErrSuperseded, id) }

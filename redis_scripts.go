@@ -21,6 +21,8 @@ var (
 	storeLua string
 	//go:embed scripts/renew.lua
 	renewLua string
+	//go:embed scripts/arrive.lua
+	arriveLua string
 	//go:embed scripts/remove.lua
 	removeLua string
 	//go:embed scripts/revoke.lua
@@ -38,6 +40,7 @@ var (
 
 	storeScript  = redis.NewScript(storeSource)
 	renewScript  = redis.NewScript(renewSource)
+	arriveScript = redis.NewScript(commonLua + arriveLua)
 	removeScript = redis.NewScript(commonLua + removeLua)
 	revokeScript = redis.NewScript(revokeSource)
 	pruneScript  = redis.NewScript(commonLua + pruneLua)

@@ -66,26 +66,86 @@ func TestEndingRefused(t *testing.T) {
 	}
 }
 
-// What ends a session does so even if an index is broken, and says that it is.
+// A sign-in at the cap that Redis refuses, as it may not delete or has no memory,
+// has ended nothing, and leaves nothing.
+func TestStoreRefusedAtTheCap(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	admin := openRedis(t, redisOptions(server.Addr))
+	must := func(args ...any) {
+		t.Helper()
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must("acl", "setuser", "app", "on", ">pw", "~*", "+@all")
+	o := redisOptions(server.Addr)
+	o.Username, o.Password = "app", "pw"
+	b := &backend{testClock: &testClock{}, client: openRedis(t, o), prefix: randomPrefix()}
+	s := b.store(t, RedisConfig{MaxSessions: 2})
+	older, newer := newTicket(b, "alice"), newTicket(b, "alice")
+	mustStore(t, b, s, older)
+	mustStore(t, b, s, newer)
+	for what, refuse := range map[string][2][]any{
+		"no DEL":    {{"acl", "setuser", "app", "-del"}, {"acl", "setuser", "app", "+del"}},
+		"no memory": {{"config", "set", "maxmemory", "1"}, {"config", "set", "maxmemory", "0"}},
+	} {
+		keys := len(b.keys(t))
+		must(refuse[0]...)
+		key, err := s.Store(b.ctx(t), newTicket(b, "alice"))
+		must(refuse[1]...)
+		if err == nil || key != "" {
+			t.Errorf("%s: got %v, want an error", what, err)
+		}
+		wantSessions(t, b, s, "alice", newer.ID, older.ID)
+		if got := len(b.keys(t)); got != keys {
+			t.Errorf("%s: got %d keys, want %d", what, got, keys)
+		}
+	}
+}
+
+// Somebody has put something else in place of an index, the census or a record.
+// What ends a session does so, whatever it is; the index, from which the user's
+// other sessions would be missing, comes back.
 func TestEndingWithABrokenIndex(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		s := b.store(t, RedisConfig{})
 		ctx := b.ctx(t)
-		for i, broken := range s.indexKeys(partition("alice"), "alice") {
+		neighbour := "alice" // of alice in her partition, with a longer name
+		for neighbour == "alice" || partition(neighbour) != partition("alice") {
+			neighbour += "x"
+		}
+		for i := range 3 {
 			for name, end := range endings {
-				if name == "RevokeAll" && i == 0 {
-					continue // it needs the index
+				for range 2 { // of others in the partition
+					mustStore(t, b, s, newTicket(b, neighbour))
 				}
+				other := newTicket(b, "alice")
+				otherKey := mustStore(t, b, s, other)
 				tk := newTicket(b, "alice")
 				key := mustStore(t, b, s, tk)
-				if err := errors.Join(b.client.Del(ctx, broken).Err(), b.client.Set(ctx, broken, "x", time.Hour).Err()); err != nil {
+				broken := append(s.indexKeys(partition("alice"), "alice"), s.recordKey(partition("alice"), tk.ID))[i]
+				if err := errors.Join(b.client.Del(ctx, broken).Err(), b.client.LPush(ctx, broken, "x").Err()); err != nil {
 					t.Fatal(err)
 				}
-				if err := end(ctx, s, key, tk); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
-					t.Errorf("%s, %s is broken: got %v, want WRONGTYPE", name, broken, err)
+				sess, err := s.Session(ctx, "alice", tk.ID)
+				if (i == 0 || i == 1) && (err != nil || sess.Undecodable) || i == 2 && (err != nil || !sess.Undecodable) {
+					t.Errorf("%s is broken: Session: got %+v, %v", broken, sess, err)
+				}
+				if err := end(ctx, s, key, tk); err != nil {
+					t.Errorf("%s, %s is broken: %v", name, broken, err)
 				}
 				if _, err := s.Retrieve(ctx, key); !errors.Is(err, ErrNotFound) {
 					t.Errorf("%s, %s is broken: Retrieve: got %v, want ErrNotFound", name, broken, err)
+				}
+				if _, err := s.Retrieve(ctx, otherKey); errors.Is(err, ErrNotFound) != (name == "RevokeAll") {
+					t.Errorf("%s, %s is broken: Retrieve of the other: got %v", name, broken, err)
+				}
+				if name != "RevokeAll" {
+					wantSessions(t, b, s, "alice", other.ID)
+				}
+				if n, err := s.RevokeAll(ctx, "alice"); err != nil || n != map[bool]int{true: 0, false: 1}[name == "RevokeAll"] {
+					t.Errorf("%s, %s is broken: then RevokeAll: got %d, %v", name, broken, n, err)
 				}
 				for _, k := range b.keys(t) {
 					if err := b.client.Del(ctx, k).Err(); err != nil {
@@ -93,6 +153,53 @@ func TestEndingWithABrokenIndex(t *testing.T) {
 					}
 				}
 			}
+		}
+	})
+}
+
+// If neither the index nor the census is one, nothing says which sessions there
+// are: RevokeAll fails, and says what to delete. A key ends its session still.
+func TestEndingWithNeitherIndexNorCensus(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		ctx := b.ctx(t)
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		for _, broken := range s.indexKeys(partition("alice"), "alice") {
+			if err := errors.Join(b.client.Del(ctx, broken).Err(), b.client.Set(ctx, broken, "x", time.Hour).Err()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			if n, err := s.RevokeAll(ctx, "alice"); n != 0 || err == nil || !strings.Contains(err.Error(), "subject:alice and ") {
+				t.Errorf("RevokeAll: got %d, %v, want an error that names both", n, err)
+			}
+		}
+		if _, err := s.Store(ctx, newTicket(b, "alice")); err == nil {
+			t.Error("Store: got no error")
+		}
+		_ = s.Remove(ctx, key)
+		if _, err := s.Retrieve(ctx, key); !errors.Is(err, ErrNotFound) {
+			t.Errorf("after Remove: got %v, want ErrNotFound", err)
+		}
+	})
+}
+
+// A sign-in puts a broken index right, too.
+func TestStoreWithABrokenIndex(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		for i := range 2 {
+			s := b.store(t, RedisConfig{})
+			ctx := b.ctx(t)
+			subject := fmt.Sprint("alice", i)
+			old, tk := newTicket(b, subject), newTicket(b, subject)
+			mustStore(t, b, s, old)
+			broken := s.indexKeys(partition(subject), subject)[i]
+			if err := errors.Join(b.client.Del(ctx, broken).Err(), b.client.Set(ctx, broken, "x", time.Hour).Err()); err != nil {
+				t.Fatal(err)
+			}
+			mustStore(t, b, s, tk)
+			wantSessions(t, b, s, subject, tk.ID, old.ID)
 		}
 	})
 }
@@ -268,11 +375,16 @@ func TestManySessionsOfASubject(t *testing.T) {
 			case n < 14 || i < 0:
 				tk := newTicket(b, "alice")
 				tk.ExpiresAt = expiry()
-				if n == 0 && i >= 0 {
+				replaced := n == 0 && i >= 0
+				if replaced {
 					tk.ID = live[i].tk.ID // takes its place
+				}
+				next := session{mustStore(t, b, s, tk), tk}
+				if replaced {
+					err = s.Remove(ctx, live[i].key)
 					live = slices.Delete(live, i, i+1)
 				}
-				live = append(live, session{mustStore(t, b, s, tk), tk})
+				live = append(live, next)
 				live = live[max(0, len(live)-most):]
 			case n < 17:
 				live[i].tk.ExpiresAt = expiry()
@@ -413,12 +525,17 @@ func TestLongestSubject(t *testing.T) {
 		var tk *Ticket
 		var key Key
 		for i := range 3 {
-			last := tk
+			last, lastKey := tk, key
 			tk = newTicket(b, subject)
 			if i == 2 {
 				tk.ID = last.ID
 			}
 			key = mustStore(t, b, s, tk)
+			if i == 2 {
+				if err := s.Remove(ctx, lastKey); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 		for range 2 { // the second with a previous verifier, and a time of 13 digits
 			var err error

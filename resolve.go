@@ -160,6 +160,11 @@ func (m *Manager) readOnce(r *http.Request, keys []Key) (res *resolution, tossed
 			res.why = err
 			res.presented = append(res.presented, presented{key, nil})
 			continue
+		case errors.Is(err, ErrSuperseded):
+			// SignIn and SignOut try it: it may be the last key before this one.
+			m.logRepeated(r, slog.LevelWarn, "ticketstore: a key that has been rotated away was used", err.Error(), "error", err)
+			res.presented = append(res.presented, presented{key, nil})
+			continue
 		case errors.Is(err, ErrNotFound):
 			continue
 		case err != nil:

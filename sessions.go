@@ -24,8 +24,14 @@ func (m *Manager) Sessions(r *http.Request) (sessions []Session, current string,
 // Revoke ends one session of r's user. It returns ErrNotFound, and changes
 // nothing, if id is not a live session of theirs. If it is r's own, the cookie
 // stays, and opens nothing.
+//
+// Like RevokeOthers and RevokeAll it returns ErrConflict if r's key has been
+// rotated away and only reads.
 func (m *Manager) Revoke(r *http.Request, id string) error {
 	return m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		if err := mayRevoke(ctx, t); err != nil {
+			return err
+		}
 		return index.Revoke(ctx, t.Subject, id)
 	})
 }
@@ -35,6 +41,9 @@ func (m *Manager) Revoke(r *http.Request, id string) error {
 // but after RevokeOthers: r knows the key that it came with, and no other.
 func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
 	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		if err := mayRevoke(ctx, t); err != nil {
+			return err
+		}
 		revoked, err = index.RevokeOthers(ctx, t.Subject, t.ID)
 		return err
 	})
@@ -45,6 +54,9 @@ func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
 // cookie and returns how many there were. Call it before writing to w.
 func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int, err error) {
 	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		if err := mayRevoke(ctx, t); err != nil {
+			return err
+		}
 		revoked, err = index.RevokeAll(ctx, t.Subject)
 		return err
 	})
@@ -71,4 +83,13 @@ func (m *Manager) withIndex(r *http.Request, f func(context.Context, SessionInde
 	ctx, cancel := m.storeContext(context.WithoutCancel(r.Context()))
 	defer cancel()
 	return f(ctx, index, t)
+}
+
+// mayRevoke reports whether t was read by a key that only reads. A ticket of
+// NewContext has none.
+func mayRevoke(ctx context.Context, t *Ticket) error {
+	if res := attached(ctx); t.Revision != "" || res != nil && res.manager == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: session %s: its key has been rotated away", ErrConflict, t.ID)
 }

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/unsent"
 )
 
 // SignIn starts a session for t.Subject and sets its cookie on w. The key is
-// always new, and every session whose key r presents ends: a key planted before
-// sign-in is worthless after it. Signing in again is also how a user
-// re-authenticates.
+// always new, and every session whose key r presents ends, once the new one is
+// there: a key planted before sign-in is worthless after it. Signing in again
+// is also how a user re-authenticates.
 //
 // It sets the ID, Revision and times of t, its SeenFrom, and its Device if that
 // is zero. EndsAt and IdleTimeout, if set, are kept where they are stricter
@@ -21,9 +25,12 @@ import (
 // future counts as now; that of a ticket that has been in use is cleared, as
 // its user has signed in once more.
 //
-// Call it before writing to w. If it returns an error, it has set no cookie. It
-// returns one if r has more than 16 distinct keys, which no browser has by
-// itself: they cannot all be ended.
+// Call it before writing to w. If it returns an error, it has set no cookie, and
+// nothing has ended. It returns one if r has more than 16 distinct keys, which no
+// browser has by itself: they cannot all be ended; and one if r's context has
+// ended, as then nobody gets the cookie. If the store cannot end an old session,
+// tried twice, the user is signed in all the same, and that is logged: the old
+// session is in the list.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) error {
 	if err := t.validate(); err != nil {
 		return err
@@ -47,31 +54,52 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	}
 	next.Device = next.Device.capped()
 
-	// The store ends an old session of the same subject in the same step, so
-	// that it does not count towards a cap.
+	// An old session of the same subject does not count towards a cap.
 	next.ID = ""
-	var ends []Key
-	for _, p := range old {
+	keys := make([]Key, len(old))
+	for i, p := range old {
+		keys[i] = p.key
 		if next.ID == "" && p.ticket != nil && p.ticket.Subject == t.Subject {
 			next.ID = p.ticket.ID
-		} else {
-			ends = append(ends, p.key)
 		}
 	}
 	key, err := m.storeTicket(r.Context(), next)
 	if err != nil {
 		return err
 	}
-	for _, k := range ends {
-		if err := m.remove(r.Context(), k); err != nil {
-			return errors.Join(err, m.remove(r.Context(), key))
-		}
+	value, err := m.cookieValue(r, key)
+	if err == nil {
+		err = r.Context().Err() // under http.TimeoutHandler, say: the answer is lost
 	}
-	if err := m.setCookie(w, r, key, next); err != nil {
+	if err != nil {
 		return errors.Join(err, m.remove(r.Context(), key))
 	}
+	if err := errors.Join(m.removeAll(r.Context(), keys, 2)...); err != nil {
+		m.log(r, slog.LevelError, "ticketstore: a sign-in did not end an old session", "session", next.ID, "error", err)
+	}
+	m.writeCookie(w, value, m.maxAge(r, next))
 	*t = *next
 	return nil
+}
+
+// removeAll ends the sessions of keys side by side, trying each so many times:
+// together they take no longer than one. One whose key is superseded cannot be
+// ended by it.
+func (m *Manager) removeAll(ctx context.Context, keys []Key, tries int) []error {
+	errs := make([]error, len(keys))
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		wg.Go(func() {
+			for range tries {
+				errs[i] = m.remove(ctx, key)
+				if errs[i] == nil || errors.Is(errs[i], ErrSuperseded) {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errs
 }
 
 // authenticatedAt returns what a sign-in at now keeps of t's AuthenticatedAt. A
@@ -88,21 +116,30 @@ func authenticatedAt(t *Ticket, now time.Time) time.Time {
 // returns an error, the store could not answer, or r has more than 16 distinct
 // keys, and the cookie is still there: answer 503, so that the user tries again.
 //
+// But if the error is ErrSuperseded, the cookie is deleted, and the session that
+// it once opened goes on, by a key that this browser does not have: tell the
+// user, who can end it from the list of sessions.
+//
 // Call it before writing to w, by POST: a link could sign users out.
 func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	keys, err := m.allKeys(w, r)
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, key := range keys {
-		errs = append(errs, m.remove(r.Context(), key))
+	var old, failed []error
+	for _, err := range m.removeAll(r.Context(), keys, 1) {
+		switch {
+		case errors.Is(err, ErrSuperseded):
+			old = append(old, err)
+		case err != nil:
+			failed = append(failed, err)
+		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
+	if failed != nil {
+		return errors.Join(failed...)
 	}
 	m.writeCookie(w, "", -1)
-	return nil
+	return errors.Join(old...)
 }
 
 // Renew changes the claims, properties or limits of the session that r has:
@@ -138,10 +175,11 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 }
 
 // Rotate is Renew for a change of privilege: the session stays, with its ID,
-// and gets a new key, whose cookie it sets on w. The old key can read and sign
-// out for [Config].RotateGrace, for requests under way; if the response is
-// lost, the user has to sign in again after that. If change is nil, only the
-// key changes.
+// and gets a new key, whose cookie it sets on w. Once a request has brought the
+// new key, the old one reads for [Config].RotateGrace, for requests under way.
+// If none does within that time, the response has been lost, and the old key is
+// good for everything again. So until then it protects nothing: redirect after
+// Rotate. If change is nil, only the key changes.
 //
 // It returns [errors.ErrUnsupported] if the store is no [KeyRotator]. Call it
 // before writing to w.
@@ -153,25 +191,43 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	if !ok {
 		return nil, fmt.Errorf("ticketstore: rotate: %T is no KeyRotator: %w", m.store, errors.ErrUnsupported)
 	}
-	keys, err := m.allKeys(w, r)
+	// First the key that this response sets: it has not arrived anywhere.
+	keys, err := m.keys(r, cookiesSet(w))
 	if err != nil {
 		return nil, err
 	}
-	res, err := m.read(fresh(r), keys)
+	res, err := m.read(unsentKeys(fresh(r)), keys)
 	if err != nil {
 		return nil, err
+	}
+	if res.ticket != nil {
+		r = unsentKeys(r)
+	} else if res, err = m.resolve(fresh(r)); err != nil {
+		return nil, err
+	} else if errors.Is(res.why, errTooManyKeys) {
+		return nil, res.why
 	}
 	var key Key
 	t, err := m.update(r, res.key, change, func(t *Ticket) (err error) {
 		ctx, cancel := m.storeContext(r.Context())
 		defer cancel()
-		key, err = rotator.Rotate(ctx, res.key, t, max(0, m.cfg.RotateGrace))
+		key, err = rotator.Rotate(ctx, res.key, t, m.cfg.RotateGrace)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return t, m.setCookie(w, r, key, t)
+	value, err := m.cookieValue(r, key)
+	if err == nil {
+		m.writeCookie(w, value, m.maxAge(r, t))
+	}
+	return t, err
+}
+
+// unsentKeys returns a copy of r for calls to the store with keys that the
+// response of r sets.
+func unsentKeys(r *http.Request) *http.Request {
+	return r.WithContext(unsent.NewContext(r.Context()))
 }
 
 const maxConflicts = 5
@@ -248,7 +304,7 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presen
 	if err != nil {
 		return nil, err
 	}
-	set, err := m.read(r, keys)
+	set, err := m.read(unsentKeys(r), keys)
 	if err != nil {
 		return nil, err
 	}
@@ -285,23 +341,27 @@ func cookiesSet(w http.ResponseWriter) []*http.Cookie {
 	return cookies
 }
 
-func (m *Manager) setCookie(w http.ResponseWriter, r *http.Request, key Key, t *Ticket) error {
+func (m *Manager) cookieValue(r *http.Request, key Key) (string, error) {
 	ctx, cancel := m.storeContext(r.Context())
 	defer cancel()
 	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
 	if err != nil {
-		return fmt.Errorf("ticketstore: cookie: %w", err)
+		return "", fmt.Errorf("ticketstore: cookie: %w", err)
 	}
-	maxAge := 0 // until the browser ends
-	if t.Persistent {
-		left := maxCookieAge
-		if end := m.end(t); !end.IsZero() {
-			left = min(left, end.Sub(m.now(r.Context())))
-		}
-		maxAge = max(1, int((left+time.Second-1)/time.Second))
+	return value, nil
+}
+
+// maxAge returns how many seconds the cookie of t lasts; 0 until the browser
+// ends.
+func (m *Manager) maxAge(r *http.Request, t *Ticket) int {
+	if !t.Persistent {
+		return 0
 	}
-	m.writeCookie(w, value, maxAge)
-	return nil
+	left := maxCookieAge
+	if end := m.end(t); !end.IsZero() {
+		left = min(left, end.Sub(m.now(r.Context())))
+	}
+	return max(1, int((left+time.Second-1)/time.Second))
 }
 
 // writeCookie sets the cookie in place of one of ours that w sets already.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/unsent"
 )
 
 // What a caller acts on. Any other error of a store means that the store could
@@ -15,6 +17,10 @@ import (
 var (
 	// ErrNotFound: there is no such ticket, or no longer.
 	ErrNotFound = errors.New("ticketstore: not found")
+
+	// ErrSuperseded: the session is live, but by another key: this one has been
+	// rotated away. It is ErrNotFound, too.
+	ErrSuperseded = fmt.Errorf("%w: superseded key", ErrNotFound)
 
 	// ErrConflict: the ticket has changed since it was read. Read it again.
 	ErrConflict = errors.New("ticketstore: conflict")
@@ -40,15 +46,16 @@ var (
 // one of your own, see package storetest.
 type TicketStore interface {
 	// Store keeps t and returns the key that opens it. Key and t.ID are new
-	// each time. If t.ID names a live session of t.Subject, that session ends
-	// in the same step; nothing else is done with t.ID.
+	// each time. If t.ID names a live session of t.Subject, that is the one
+	// which this replaces: it does not count, and the caller ends it once the
+	// new one is there; nothing else is done with t.ID.
 	//
 	// It returns ErrInvalidTicket if t has no valid subject, or if its
 	// ExpiresAt is zero, past, or after EndsAt, and ErrTooManySessions if the
 	// store refuses one more; a store that does not ends the subject's oldest
-	// sign-in. Sessions that have ended, and the one that t.ID names, do not
-	// count. If Store returns an error, there is no new session that anyone
-	// has the key of.
+	// sign-in, but not the one that t.ID names. Sessions that have ended do not
+	// count either. If Store returns an error, there is no new session that
+	// anyone has the key of.
 	Store(ctx context.Context, t *Ticket) (Key, error)
 
 	// Renew replaces the ticket that key opens, if it is still the one of
@@ -68,8 +75,10 @@ type TicketStore interface {
 	// read.
 	Retrieve(ctx context.Context, key Key) (*Ticket, error)
 
-	// Remove ends the session that key opens. Once it has returned, nothing
-	// brings the ticket back. It is no error if there is none.
+	// Remove ends the session that key opens, or has opened until the last
+	// rotation. Once it has returned, nothing brings the ticket back. It is no
+	// error if there is none; it may be ErrSuperseded if there is one, which
+	// goes on, and key has been rotated away before that.
 	Remove(ctx context.Context, key Key) error
 }
 
@@ -104,12 +113,29 @@ type SessionIndex interface {
 // [TicketStore].
 type KeyRotator interface {
 	// Rotate does what Renew does and gives the session, whose ID stays, a new
-	// key. For the duration grace the old key still opens the ticket, which
-	// then has no Revision; it may Remove it, but neither Renew nor Rotate it.
-	// A renewal does not end the grace; a second rotation does. After it, or
-	// without one, the old key is an unknown key.
+	// key. That is unused until a call brings it that [KeyUnsent] does not
+	// tell of: Retrieve, which fails if it cannot note that, and changes
+	// neither ticket nor Revision; Renew; or Rotate.
+	//
+	// While the new key is unused, the old one only reads for the duration
+	// grace: the ticket then has no Revision, and Renew and Rotate return
+	// ErrConflict. After that the response with the new key has been lost: the
+	// old key is good for everything. Rotate by it replaces the unused key, and
+	// so does Rotate by the unused key itself; the old key stays what it was. A
+	// renewal leaves both.
+	//
+	// Once the new key is used, the old one reads for the duration grace, and
+	// can Remove the session for as long as it has no other key. To all else
+	// it is ErrSuperseded, as are the keys before it. The grace goes by one
+	// clock, that of the store.
 	Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error)
 }
+
+// KeyUnsent reports whether the key that a store is called with comes from the
+// response that is being made, not from a request: a [KeyRotator] does not take
+// that for its first use. If it did, and the response were lost, neither the
+// browser's key nor any other would open the session.
+func KeyUnsent(ctx context.Context) bool { return unsent.Key(ctx) }
 
 // A Session is one live ticket seen from outside: it may be shown and logged.
 type Session struct {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -141,19 +142,35 @@ func TestRedisLayout(t *testing.T) {
 		wantSet(tag+"sessions", map[string]int64{base64ID(t, tk.ID) + "alice": at, base64ID(t, shorter.ID) + "alice": at - 60_000, base64ID(t, longer.ID) + "alice": 1e14 + at + 60_000})
 
 		// The envelope after a rotation, within the grace and after it.
-		old, at2 := k, b.now().Add(time.Minute)
-		key, err = s.Rotate(clock.NewContext(ctx, func() time.Time { return at2.Add(-time.Minute) }), key, tk, time.Minute)
+		old := k
+		key, err = s.Rotate(ctx, key, tk, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
 		k, _ = parseRedisKey(key)
-		record, err = b.getPastCache(ctx, tag+tk.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		head, _, _ = strings.Cut(record, "\n")
-		if want := fmt.Sprintf("2 u %s %s %s %d alice", tk.Revision, k.verifier(), old.verifier(), at2.UnixMilli()); head != want {
-			t.Errorf("after a rotation: got envelope %q, want %q", head, want)
+		for _, state := range []string{"n60000", "u"} {
+			before := b.serverTime(t)
+			if state == "u" {
+				if _, err := s.Retrieve(ctx, key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			record, err = b.getPastCache(ctx, tag+tk.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head, _, _ = strings.Cut(record, "\n")
+			f := strings.Fields(head)
+			if len(f) != 7 {
+				t.Fatalf("after a rotation: got envelope %q", head)
+			}
+			if want := fmt.Sprintf("2 %s %s %s %s %s alice", state, tk.Revision, k.verifier(), old.verifier(), f[5]); head != want {
+				t.Errorf("after a rotation: got envelope %q, want %q", head, want)
+			}
+			until, _ := strconv.ParseInt(f[5], 10, 64)
+			if state == "u" && until < before+60_000 || until > b.serverTime(t)+60_000 {
+				t.Errorf("%s: the grace ends at %d, want a minute from %d", state, until, before)
+			}
 		}
 	})
 }
@@ -248,6 +265,16 @@ func eventually(done func() bool) bool {
 	return done()
 }
 
+// off returns the context of an application whose clock is off.
+func (b *backend) off(t testing.TB, by time.Duration) context.Context {
+	now := func() time.Time { return b.now().Add(by) }
+	ctx := clock.NewContext(t.Context(), now)
+	if b.mini == nil {
+		ctx = clock.WithServer(ctx, func() time.Time { return time.Now().Add(by) })
+	}
+	return ctx
+}
+
 // An application whose clock is behind must not write what is past by Redis'
 // clock: go-redis and Redis would take some of it for "for ever".
 func TestClockBehind(t *testing.T) {
@@ -255,17 +282,12 @@ func TestClockBehind(t *testing.T) {
 		s := b.store(t, RedisConfig{})
 		tk := newTicket(b, "alice")
 		key := mustStore(t, b, s, tk)
-		if b.mini != nil {
-			b.mini.SetTime(b.now().Add(2 * time.Hour))
-		} else {
-			b.advance(-2 * time.Hour)
-			tk.ExpiresAt = b.now().Add(time.Hour)
-		}
 		before := len(b.keys(t))
-		if _, err := s.Store(b.ctx(t), tk); !errors.Is(err, ErrInvalidTicket) {
+		tk.ExpiresAt = b.now().Add(-20 * time.Second)
+		if _, err := s.Store(b.off(t, -40*time.Second), tk); !errors.Is(err, ErrInvalidTicket) {
 			t.Errorf("Store: got %v, want ErrInvalidTicket", err)
 		}
-		if err := s.Renew(b.ctx(t), key, tk); !errors.Is(err, ErrInvalidTicket) {
+		if err := s.Renew(b.off(t, -40*time.Second), key, tk); !errors.Is(err, ErrInvalidTicket) {
 			t.Errorf("Renew: got %v, want ErrInvalidTicket", err)
 		}
 		if got := len(b.keys(t)); got != before {
@@ -280,17 +302,67 @@ func TestClockAhead(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
 		s := b.store(t, RedisConfig{})
 		tk := newTicket(b, "alice")
+		tk.ExpiresAt = b.now().Add(40 * time.Second)
 		key := mustStore(t, b, s, tk)
-		ahead := &backend{testClock: &testClock{moved: 2 * time.Hour, mini: b.mini, fixed: b.fixed}}
-		if _, err := s.Retrieve(ahead.ctx(t), key); !errors.Is(err, ErrNotFound) {
+		if _, err := s.Retrieve(b.off(t, 50*time.Second), key); !errors.Is(err, ErrNotFound) {
 			t.Errorf("got %v, want ErrNotFound", err)
 		}
-		next := newTicket(ahead, "alice")
-		if _, err := s.Store(ahead.ctx(t), next); err != nil {
+		if _, err := s.Store(b.off(t, 50*time.Second), newTicket(b, "alice")); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := s.Sessions(b.ctx(t), "alice"); err != nil || len(got) != 2 {
 			t.Errorf("got %d sessions, %v, want 2", len(got), err)
+		}
+	})
+}
+
+// Over a minute off, or as late, nothing is written, and the error is no
+// verdict on the ticket.
+func TestClockOff(t *testing.T) {
+	eachMode(t, func(t *testing.T, b *backend) {
+		s := b.store(t, RedisConfig{})
+		tk := newTicket(b, "alice")
+		key := mustStore(t, b, s, tk)
+		const far = 10 * time.Minute
+		before := len(b.keys(t))
+		for _, by := range []time.Duration{far, -far} {
+			ctx := b.off(t, by)
+			_, storeErr := s.Store(ctx, newTicket(b, "alice"))
+			next := tk.Clone()
+			renewErr := s.Renew(ctx, key, next)
+			_, rotateErr := s.Rotate(ctx, key, next, time.Minute)
+			for name, err := range map[string]error{"Store": storeErr, "Renew": renewErr, "Rotate": rotateErr} {
+				if err == nil || !strings.Contains(err.Error(), "clock") || errors.Is(err, ErrInvalidTicket) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) {
+					t.Errorf("%s, %v off: got %v, want an error about the clock", name, by, err)
+				}
+			}
+			if next.Revision != tk.Revision {
+				t.Errorf("%v off: the ticket has a new revision", by)
+			}
+		}
+		if got := len(b.keys(t)); got != before {
+			t.Errorf("got %d keys, want %d", got, before)
+		}
+		got, err := s.Retrieve(b.ctx(t), key)
+		if err != nil || got.Revision != tk.Revision {
+			t.Errorf("got %+v, %v, want the ticket as it was", got, err)
+		}
+		for _, by := range []time.Duration{30 * time.Second, -30 * time.Second} {
+			if err := s.Renew(b.off(t, by), key, tk); err != nil {
+				t.Errorf("%v off: %v", by, err)
+			}
+			// A grace goes by the clock of Redis all the same.
+			before := b.serverTime(t)
+			if key, err = s.Rotate(b.off(t, by), key, tk, time.Minute); err != nil {
+				t.Fatalf("%v off: %v", by, err)
+			}
+			record, err := b.getPastCache(t.Context(), s.recordKey(partition("alice"), tk.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e, err := parseEnvelope([]byte(record)); err != nil || e.until < before+60_000 || e.until > b.serverTime(t)+60_000 {
+				t.Errorf("%v off: got %+v, %v, want a grace of a minute from %d", by, e, err, before)
+			}
 		}
 	})
 }
@@ -310,7 +382,7 @@ func TestSessionCap(t *testing.T) {
 		t.Run("refuse", func(t *testing.T) {
 			s := b.store(t, RedisConfig{MaxSessions: 2, RefuseNew: true})
 			one, two := newTicket(b, "refuse"), newTicket(b, "refuse")
-			mustStore(t, b, s, one)
+			oneKey := mustStore(t, b, s, one)
 			mustStore(t, b, s, two)
 			if key, err := s.Store(b.ctx(t), newTicket(b, "refuse")); !errors.Is(err, ErrTooManySessions) || key != "" {
 				t.Fatalf("got %v, want ErrTooManySessions", err)
@@ -320,6 +392,10 @@ func TestSessionCap(t *testing.T) {
 			again := newTicket(b, "refuse")
 			again.ID = one.ID
 			mustStore(t, b, s, again)
+			wantSessions(t, b, s, "refuse", again.ID, two.ID, one.ID)
+			if err := s.Remove(b.ctx(t), oneKey); err != nil {
+				t.Fatal(err)
+			}
 			wantSessions(t, b, s, "refuse", again.ID, two.ID)
 			// A record that an operator has deleted makes room at once.
 			if err := b.client.Del(t.Context(), s.recordKey(partition("refuse"), two.ID)).Err(); err != nil {
@@ -872,12 +948,11 @@ func TestGETRefused(t *testing.T) {
 	b := &backend{testClock: &testClock{}, client: client, prefix: randomPrefix()}
 	s := b.store(t, RedisConfig{})
 	tk := newTicket(b, "alice")
-	key := mustStore(t, b, s, tk)                  // which reads no record
-	_, replaceErr := s.Store(b.ctx(t), tk.Clone()) // in place of itself
+	key := mustStore(t, b, s, tk) // which reads no record
 	_, retrieveErr := s.Retrieve(b.ctx(t), key)
 	b.batched = true
 	_, batchedErr := b.store(t, RedisConfig{}).Retrieve(b.ctx(t), key)
-	for name, err := range map[string]error{"Store": replaceErr, "Retrieve": retrieveErr, "Retrieve, batched": batchedErr, "Renew": s.Renew(b.ctx(t), key, tk), "Remove": s.Remove(b.ctx(t), key)} {
+	for name, err := range map[string]error{"Retrieve": retrieveErr, "Retrieve, batched": batchedErr, "Renew": s.Renew(b.ctx(t), key, tk), "Remove": s.Remove(b.ctx(t), key)} {
 		if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrUndecodable) || !strings.Contains(err.Error(), "permissions") && !strings.Contains(err.Error(), "can't run this command") {
 			t.Errorf("%s: got %v, want what Redis said", name, err)
 		}

@@ -133,7 +133,7 @@ func (s *Store) find(ctx context.Context, subject, id string) (listed, error) {
 func (s *Store) entry(ctx context.Context, subject, id string) (redis.Z, error) {
 	entries, err := s.client.ZRangeWithScores(ctx, s.indexKeys(subject)[0], 0, -1).Result()
 	if err != nil {
-		return redis.Z{}, fmt.Errorf("aspnetcore: session %s: %w", id, err)
+		return redis.Z{}, fmt.Errorf("aspnetcore: session %s: %w", id, s.wrongType(err))
 	}
 	for _, z := range entries {
 		if sessionID(keyOf(z)) == id {
@@ -150,7 +150,7 @@ func keyOf(entry redis.Z) ticketstore.Key { return ticketstore.Key(entry.Member.
 func (s *Store) list(ctx context.Context, subject string) ([]listed, error) {
 	entries, err := s.client.ZRangeWithScores(ctx, s.indexKeys(subject)[0], 0, -1).Result()
 	if err != nil {
-		return nil, err
+		return nil, s.wrongType(err)
 	}
 	return s.look(ctx, subject, entries)
 }

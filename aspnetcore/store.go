@@ -79,9 +79,8 @@ func (s *Store) Store(ctx context.Context, t *ticketstore.Ticket) (ticketstore.K
 		}
 	}
 	keys := append([]string{s.recordKey(key)}, s.indexKeys(t.Subject)...)
-	keys = append(keys, s.recordKey(cmp.Or(replaced, key)))
 	at, write := expiry(t), newWrite()
-	args := []any{string(key), t.Subject, data, ticks(at), at.UnixMilli(), s.maxSessions, string(replaced), write, ""}
+	args := []any{string(key), t.Subject, data, ticks(at), at.UnixMilli(), s.maxSessions, string(replaced), write, "", clock.AtServer(ctx).UnixMilli()}
 	var goes []ticketstore.Key
 	// Each repetition means that other sign-ins of this subject came between.
 	for range 100 {
@@ -95,6 +94,8 @@ func (s *Store) Store(ctx context.Context, t *ticketstore.Ticket) (ticketstore.K
 			return key, nil
 		case "PAST":
 			return "", invalid("ExpiresAt is past by the clock of Redis")
+		case "LATE":
+			return "", fmt.Errorf("aspnetcore: store: %w", errLate)
 		case "FULL":
 			if goes, err = s.mayGo(ctx, t.Subject, replaced); err != nil {
 				return "", err
@@ -154,7 +155,7 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 	keys := append([]string{s.recordKey(key)}, s.indexKeys(t.Subject)...)
 	for attempt := 0; ; attempt++ {
 		status, err := s.run(ctx, renewScript, keys,
-			string(key), t.Subject, t.Revision, data, ticks(at), at.UnixMilli(), write).Text()
+			string(key), t.Subject, t.Revision, data, ticks(at), at.UnixMilli(), write, clock.AtServer(ctx).UnixMilli()).Text()
 		if err != nil {
 			return fmt.Errorf("aspnetcore: renew: session %s: %w", id, err)
 		}
@@ -166,6 +167,8 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 			return ticketstore.ErrNotFound
 		case status == "PAST":
 			return invalid("session %s: ExpiresAt is past by the clock of Redis", id)
+		case status == "LATE":
+			return fmt.Errorf("aspnetcore: renew: session %s: %w", id, errLate)
 		case status == "STALE", status == "UNSEEN" && attempt > 0:
 			return ticketstore.ErrConflict
 		case status != "UNSEEN":
@@ -190,7 +193,8 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 
 // Retrieve implements [ticketstore.TicketStore]. It is one HMGET, but for a
 // session that ASP.NET Core has begun or renewed since Go last saw it: whoever
-// is served is listed.
+// is served is listed. Where Redis reads and does not write, the ticket is
+// served all the same.
 func (s *Store) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore.Ticket, error) {
 	for range maxChanges {
 		r, err := s.record(ctx, "retrieve", key)
@@ -207,6 +211,7 @@ func (s *Store) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore
 		}
 		if !r.indexes(t) {
 			switch done, err := s.index(ctx, r, t); {
+			case refusesWrites(err):
 			case err != nil:
 				return nil, err
 			case !done:
@@ -218,7 +223,7 @@ func (s *Store) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore
 			if !r.until.IsZero() {
 				until = earlier(until, r.until)
 			}
-			if err := s.client.PExpireAt(ctx, s.recordKey(key), until).Err(); err != nil {
+			if err := s.client.PExpireAt(ctx, s.recordKey(key), until).Err(); err != nil && !refusesWrites(err) {
 				return nil, fmt.Errorf("aspnetcore: retrieve: session %s: %w", t.ID, redact(err))
 			}
 		}
@@ -268,7 +273,7 @@ func indexArgs(r *record, t *ticketstore.Ticket) []any {
 
 func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	cmd := script.Run(ctx, s.client, keys, args...)
-	cmd.SetErr(redact(cmd.Err()))
+	cmd.SetErr(s.wrongType(redact(cmd.Err())))
 	return cmd
 }
 
@@ -326,6 +331,9 @@ func (s *Store) ticket(r *record) (*ticketstore.Ticket, error) {
 		return nil, fmt.Errorf("%w: session %s: its absexp or sldexp is not what RedisCache writes", ticketstore.ErrUndecodable, id)
 	}
 	t, err := s.serializer.Deserialize(id, r.data)
+	if err == nil && t == nil {
+		err = fmt.Errorf("%w: session %s: %T has returned nothing", ticketstore.ErrUndecodable, id, s.serializer)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -109,5 +109,5 @@ func leavesOutSubject(s ticketstore.Serializer) bool {
 		return false // it may need what is not there yet
 	}
 	t, err := s.Deserialize("", data)
-	return err == nil && t.Subject == ""
+	return err == nil && t != nil && t.Subject == ""
 }

@@ -663,12 +663,6 @@ func TestUpsertAfterEnd(t *testing.T) {
 					}
 					return nil
 				},
-				"replacement": func(s *site, key ticketstore.Key, id string) error {
-					newer := ticketstore.NewTicket("alice")
-					newer.ID, newer.ExpiresAt = id, s.now().Add(time.Hour)
-					_, err := s.Store.Store(s.ctx(t), newer)
-					return err
-				},
 			}
 			for _, end := range slices.Sorted(maps.Keys(ends)) {
 				what := by + "'s, after " + end
@@ -880,7 +874,7 @@ func TestAnotherUserUnderOneKey(t *testing.T) {
 // the one that t.ID names.
 func TestStoreReplacesWhatIsUnseen(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		s := newSite(t, b, StoreConfig{})
+		s := newSite(t, b, StoreConfig{MaxSessions: 1, RefuseNew: true})
 		s.signIn(dotnetKey, "alice", time.Time{})
 		old := s.retrieve(dotnetKey)
 		s.unlink(dotnetKey)
@@ -889,6 +883,10 @@ func TestStoreReplacesWhatIsUnseen(t *testing.T) {
 		tk.ID, tk.ExpiresAt = old.ID, s.now().Add(time.Hour)
 		key, err := s.Store.Store(s.ctx(t), tk)
 		if err != nil {
+			t.Fatal(err)
+		}
+		s.wantListed("both", "alice", dotnetKey, key)
+		if err := s.Remove(s.ctx(t), dotnetKey); err != nil {
 			t.Fatal(err)
 		}
 		s.wantDead("replaced", "alice", dotnetKey)
@@ -1271,11 +1269,7 @@ func TestScriptsLookAgain(t *testing.T) {
 			t.Helper()
 			data := dotnetTicket(t, "alice", s.now(), later)
 			keys := append([]string{s.recordKey(key)}, s.indexKeys("alice")...)
-			keys = append(keys, s.recordKey(key))
-			if replaced != "" {
-				keys[4] = s.recordKey(replaced)
-			}
-			args := []any{string(key), "alice", data, ticks(later), later.UnixMilli(), 3, string(replaced), newWrite(), again}
+			args := []any{string(key), "alice", data, ticks(later), later.UnixMilli(), 3, string(replaced), newWrite(), again, clock.AtServer(s.ctx(t)).UnixMilli()}
 			status, err := storeScript.Run(s.ctx(t), s.client, s.withRecords(keys, goes), withKeys(args, goes)...).Text()
 			if err != nil {
 				t.Errorf("store: %v", err)
@@ -1306,6 +1300,10 @@ func TestScriptsLookAgain(t *testing.T) {
 			s.wantDead("the first that might", "alice", keyNo(1))
 			if got := store(s, keyNo(11), keyNo(0), ""); got != "OK" {
 				t.Errorf("one is replaced: got %s, want OK", got)
+			}
+			s.wantListed("replaced, for its caller to end", "alice", keyNo(0), keyNo(2), keyNo(10), keyNo(11))
+			if err := s.Remove(s.ctx(t), keyNo(0)); err != nil {
+				t.Error(err)
 			}
 			s.wantListed("replaced", "alice", keyNo(2), keyNo(10), keyNo(11))
 			if got := store(s, keyNo(12), keyNo(3), ""); got != "FULL" {
@@ -1349,6 +1347,7 @@ func TestScriptsLookAgain(t *testing.T) {
 		t.Run("past by the clock of Redis alone", func(t *testing.T) {
 			s := full()
 			behind := clock.NewContext(t.Context(), func() time.Time { return s.now().Add(-3 * time.Hour) })
+			behind = clock.WithServer(behind, func() time.Time { return clock.AtServer(s.ctx(t)) })
 			tk := ticketstore.NewTicket("alice")
 			tk.ExpiresAt = s.now().Add(-time.Hour)
 			if _, err := s.Store.Store(behind, tk); !errors.Is(err, ticketstore.ErrInvalidTicket) {

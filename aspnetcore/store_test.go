@@ -50,7 +50,13 @@ func (b *backend) advance(d time.Duration) {
 	}
 }
 
-func (b *backend) ctx(t testing.TB) context.Context { return clock.NewContext(t.Context(), b.now) }
+func (b *backend) ctx(t testing.TB) context.Context {
+	ctx := clock.NewContext(t.Context(), b.now)
+	if b.mini == nil {
+		ctx = clock.WithServer(ctx, time.Now)
+	}
+	return ctx
+}
 
 func (b *backend) store(t testing.TB, cfg StoreConfig) *Store {
 	t.Helper()

@@ -283,7 +283,7 @@ func request(c *http.Cookie) *http.Request {
 }
 
 func TestPasswordChanged(t *testing.T) {
-	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{RotateGrace: -1})
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
 	other, this := login(t, m, ticketstore.NewTicket("alice")), login(t, m, ticketstore.NewTicket("alice"))
 	w := httptest.NewRecorder()
 	err := passwordChanged(w, request(this), m, store)
@@ -295,13 +295,14 @@ func TestPasswordChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []*http.Cookie{other, this} {
-		if _, err := m.Resolve(request(c)); !errors.Is(err, ticketstore.ErrNotFound) {
-			t.Errorf("an old cookie: got %v, want ErrNotFound", err)
-		}
-	}
 	if _, err := m.Resolve(request(w.Result().Cookies()[0])); err != nil {
 		t.Errorf("the new cookie: %v", err)
+	}
+	if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
+		t.Errorf("another browser's cookie: got %v, want ErrNotFound", err)
+	}
+	if _, err := m.RevokeAll(httptest.NewRecorder(), request(this)); !errors.Is(err, ticketstore.ErrConflict) {
+		t.Errorf("this browser's old cookie: got %v, want ErrConflict", err)
 	}
 }
 

@@ -9,6 +9,9 @@
 --            there are as many of these as there are subjects
 -- Times are milliseconds since 1970 by the clock of Redis, which also enforces
 -- PXAT. A session is live while now < expiry.
+--
+-- What ends a session comes first in each script: one that fails half-way has
+-- ended it, or has changed nothing.
 
 local LAST = 1e14
 
@@ -16,6 +19,10 @@ local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
+
+-- late reports whether the caller's clock is over a minute off, or the command
+-- that it has sent has waited for so long: then nothing is to happen.
+local function late(caller, t) return math.abs(tonumber(caller) - t) > 60000 end
 
 -- named returns the session ID in an argument, which has it twice: as it is,
 -- and behind = as the census has it, which takes long to work out here.
@@ -41,10 +48,46 @@ local function member(id, subject)
   return shorts[id] .. subject
 end
 
--- parse returns revision, verifier, previous verifier, its end and the
--- subject of a record, or nil if its envelope is not one of ours.
+-- long returns the session ID of which short is how the census has it.
+local function long(short)
+  local hex = string.gsub(short, '..', function(two)
+    local high, low = string.byte(two, 1, 2)
+    high = string.find(digits, string.char(high), 1, true) or 1
+    low = string.find(digits, string.char(low), 1, true) or 1
+    return string.format('%03x', (high - 1) * 64 + low - 1)
+  end)
+  return string.sub(hex, 1, 8) .. '-' .. string.sub(hex, 9, 12) .. '-' .. string.sub(hex, 13, 16) .. '-' .. string.sub(hex, 17, 20) .. '-' .. string.sub(hex, 21, 32)
+end
+
+-- parse returns the state of a record, revision, verifier, previous verifier,
+-- until when that only reads and the subject; nil if its envelope is not one of
+-- ours. The state is u, or n and the grace in ms while the key is unused.
 local function parse(record)
-  return string.match(record, '^2 u (%S+) (%S+) (%S+) (%d+) ([^\n]*)\n')
+  local state, revision, verifier, previous, till, subject = string.match(record, '^2 (%w+) (%S+) (%S+) (%S+) (%d+) ([^\n]*)\n')
+  if state == 'u' or state and string.match(state, '^n%d+$') then
+    return state, revision, verifier, previous, tonumber(till), subject
+  end
+end
+
+-- opens returns what a key may do: 'ALL', 'READ', or 'NONE' if it is not, or no
+-- longer, the key of the record. The previous one, while the key is unused,
+-- only reads within the grace; after it the response with the new key is taken
+-- to be lost.
+local function opens(key, state, verifier, previous, till, t)
+  if key == verifier then return 'ALL' end
+  if key ~= previous then return 'NONE' end
+  if t < till then return 'READ' end
+  return state == 'u' and 'NONE' or 'ALL'
+end
+
+-- used returns state and end of the grace once the key of a record is in use.
+local function used(state, till, t)
+  if state == 'u' then return state, till end
+  return 'u', t + tonumber(string.sub(state, 2))
+end
+
+local function envelope(state, revision, verifier, previous, till, subject)
+  return table.concat({'2', state, revision, verifier, previous, string.format('%.0f', till), subject}, ' ') .. '\n'
 end
 
 -- read returns the beginning of a record, all of its envelope; false if there
@@ -59,13 +102,46 @@ local function read(record)
   return value
 end
 
+-- broken reports whether a reply says that another type is there: put by hand.
+local function broken(reply)
+  if type(reply) ~= 'table' or not reply.err then return false end
+  if not string.find(reply.err, 'WRONGTYPE', 1, true) then error(reply.err) end
+  return true
+end
+
+-- mend puts an index in place of what is no index, from the census; it fails if
+-- that is none either: then nothing says which sessions there are.
+local function mend(index, census, subject)
+  local all = redis.pcall('ZRANGE', census, 0, -1, 'WITHSCORES')
+  if broken(all) then error('WRONGTYPE ' .. index .. ' and ' .. census .. ' are no sorted sets: delete both') end
+  redis.call('DEL', index)
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 23) == subject then
+      redis.call('ZADD', index, all[i + 1] % LAST, long(string.sub(all[i], 1, 22)))
+    end
+  end
+end
+
+-- live returns how many live sessions are in an index.
+local function live(index, census, subject, t)
+  local from = string.format('(%.0f', t)
+  local n = redis.pcall('ZCOUNT', index, from, '+inf')
+  if not broken(n) then return n end
+  mend(index, census, subject)
+  return redis.call('ZCOUNT', index, from, '+inf')
+end
+
 -- owns reports whether a session is subject's: its record, as read returns it,
 -- or, where that cannot be parsed, the index says so.
-local function owns(subject, value, index, id, t)
+local function owns(subject, value, index, census, id, t)
   if not value then return false end
-  local revision, _, _, _, of = parse(value)
-  if revision then return of == subject end
-  local expiry = redis.call('ZSCORE', index, id)
+  local state, _, _, _, _, of = parse(value)
+  if state then return of == subject end
+  local expiry = redis.pcall('ZSCORE', index, id)
+  if broken(expiry) then
+    mend(index, census, subject)
+    expiry = redis.call('ZSCORE', index, id)
+  end
   return expiry and tonumber(expiry) > t
 end
 
@@ -97,6 +173,12 @@ end
 -- lets no set outlive its last member. It does not touch a set again that it
 -- has emptied: Redis would abort the script if the slot is migrating.
 local function settle(index, census, subject, t, gone, trim, id, expiry)
+  if broken(redis.pcall('ZCARD', index)) then mend(index, census, subject) end
+  local counted = redis.pcall('ZCARD', census)
+  if broken(counted) then -- renewals will bring its members back
+    redis.call('DEL', census)
+    counted = 0
+  end
   local was, ended = last(index)
   if id then enter(index, id, expiry) end
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', index, '(0', t, 'LIMIT', 0, 100)) do
@@ -111,7 +193,7 @@ local function settle(index, census, subject, t, gone, trim, id, expiry)
       members[#members + 1] = dead
     end
   end
-  local listed, counted = redis.call('ZCARD', index), redis.call('ZCARD', census)
+  local listed = redis.call('ZCARD', index)
   if #gone > 0 then listed = listed - redis.call('ZREM', index, unpack(entries)) end
   if #members > 0 then counted = counted - redis.call('ZREM', census, unpack(members)) end
   if listed > 0 then

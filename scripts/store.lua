@@ -1,22 +1,29 @@
--- Starts a session, ending the one it replaces and, at the cap, the oldest: 100
--- at most at once. Whoever refuses looks first whether the others have been
+-- Starts a session, ending, at the cap, the oldest: 100 at most at once. Whoever refuses looks first whether the others have been
 -- deleted by hand, if they are 128 at most.
--- KEYS 1 record, 2 index of the subject, 3 census,
---      4 record of the replaced session (KEYS[1] if none), 5.. records of ARGV[8..]
+-- KEYS 1 record, 2 index of the subject, 3 census, 4.. records of ARGV[9..]
 -- ARGV 1 session ID, see named, 2 subject, 3 record, 4 expiry, 5 cap, 6 'evict' or 'refuse',
---      7 ID of the replaced session ('' if none), see named, 8.. IDs of sessions that may have to go
--- reply {'OK'}, {'PAST'}: expired already, {'FULL'}: refused, {'TAKEN'}: the ID is in use,
---       {'MORE', ids ...}: call again with these declared as well
+--      7 ID of the session that this one replaces, which does not count ('' if none): the caller ends it,
+--      8 the caller's time, 9.. IDs of sessions that may have to go
+-- reply {'OK'}, {'PAST'}: expired already, {'LATE'}: see late, {'FULL'}: refused,
+--       {'TAKEN'}: the ID is in use, {'MORE', ids ...}: call again with these declared as well
 -- It must not be repeated: it could not tell an ID that is new from one that has ended.
 -- It reads first, and its first write is one that Redis refuses when it is out of memory.
 local record, index, census = KEYS[1], KEYS[2], KEYS[3]
 local id, subject, expiry, cap = named(ARGV[1]), ARGV[2], ARGV[4], tonumber(ARGV[5])
 local t = now()
+if late(ARGV[8], t) then return {'LATE'} end
 if tonumber(expiry) <= t then return {'PAST'} end
 if redis.call('EXISTS', record) == 1 then return {'TAKEN'} end
 
-local replaced = ARGV[7] ~= '' and named(ARGV[7]) or ''
-if replaced ~= '' and not owns(subject, read(KEYS[4]), index, replaced, t) then replaced = '' end
+local replaced = ARGV[7]
+local n = live(index, census, subject, t)
+
+-- evict ends sessions. Its SET does nothing but to fail before any has ended.
+local gone, declared = {}, {}
+local function evict()
+  redis.call('SET', record, '', 'XX')
+  for _, one in ipairs(gone) do redis.call('DEL', declared[one]) end
+end
 
 -- oldest returns up to n live sessions but the replaced one, by sign-in.
 local function oldest(n)
@@ -43,32 +50,26 @@ local function oldest(n)
   return ids
 end
 
-local n = redis.call('ZCOUNT', index, string.format('(%.0f', t), '+inf')
 if replaced ~= '' and tonumber(redis.call('ZSCORE', index, replaced) or 0) > t then n = n - 1 end
 local over = n - cap + 1
-local gone, declared = {}, {}
 if over > 0 then
-  for i = 8, #ARGV do declared[named(ARGV[i])] = KEYS[i - 3] end
-  local evict = ARGV[6] == 'evict'
-  if not evict and n > 128 then return {'FULL'} end
-  local batch = evict and math.min(over, 100) or n
+  for i = 9, #ARGV do declared[named(ARGV[i])] = KEYS[i - 5] end
+  local evicts = ARGV[6] == 'evict'
+  if not evicts and n > 128 then return {'FULL'} end
+  local batch = evicts and math.min(over, 100) or n
   local more = batch + 32 -- some to spare, as others may sign in at the same time
   for _, one in ipairs(oldest(batch)) do
     if not declared[one] then return {'MORE', unpack(oldest(more))} end
-    if evict or redis.call('EXISTS', declared[one]) == 0 then gone[#gone + 1] = one end
+    if evicts or redis.call('EXISTS', declared[one]) == 0 then gone[#gone + 1] = one end
   end
-  if not evict and #gone < over then return {'FULL'} end
-  if batch < over and evict then
-    for _, one in ipairs(gone) do redis.call('DEL', declared[one]) end
+  if not evicts and #gone < over then return {'FULL'} end
+  if batch < over and evicts then
+    evict()
     settle(index, census, subject, t, gone, true)
     return {'MORE', unpack(oldest(more))}
   end
 end
+if #gone > 0 then evict() end
 redis.call('SET', record, ARGV[3], 'PXAT', expiry)
-for _, one in ipairs(gone) do redis.call('DEL', declared[one]) end
-if replaced ~= '' then
-  redis.call('DEL', KEYS[4])
-  gone[#gone + 1] = replaced
-end
 settle(index, census, subject, t, gone, true, id, expiry)
 return {'OK'}

@@ -38,14 +38,17 @@ type record struct {
 	*ticket
 	nth      int // sign-in
 	key      key
-	previous key       // that has been rotated away
-	until    time.Time // when previous stops opening the ticket
+	unused   bool          // key
+	previous key           // that has been rotated away
+	until    time.Time     // when previous stops reading only
+	grace    time.Duration // of previous, once key is used
+	spent    []key         // that opened it before
 }
 
 type steps struct {
 	store        func(ctx context.Context, t *ticket) (key, error)
 	renew        func(ctx context.Context, k key, t *ticket) error
-	rotate       func(k key, t *ticket, grace time.Duration) (key, error)
+	rotate       func(ctx context.Context, k key, t *ticket, grace time.Duration) (key, error)
 	retrieve     func(ctx context.Context, k key) (*ticket, error)
 	remove       func(k key) error
 	list         func(subject string) []*record
@@ -57,6 +60,7 @@ type steps struct {
 
 	live     func(r *record) bool
 	find     func(k key) (r *record, rotated bool)
+	use      func(ctx context.Context, r *record, k key)
 	one      func(subject, id string) *record
 	end      func(r *record)
 	valid    func(t *ticket) error
@@ -74,7 +78,7 @@ func newMemory(unit time.Duration, refuse bool) *memory {
 	m := &memory{unit: unit, cap: memoryCap, refuse: refuse, sessions: map[string]*record{},
 		now: time.Date(2026, 5, 4, 3, 2, 1, 987654321, time.UTC)}
 	m.do = steps{m.store, m.renew, m.rotate, m.retrieve, m.remove, m.list, m.session, m.look, m.revoke, m.revokeAll, m.revokeOthers,
-		m.live, m.find, m.one, m.end, m.valid, m.current, m.own, m.replaced, m.makeRoom, m.newKey, m.newID}
+		m.live, m.find, m.use, m.one, m.end, m.valid, m.current, m.own, m.replaced, m.makeRoom, m.newKey, m.newID}
 	return m
 }
 
@@ -103,12 +107,8 @@ func (m *memory) store(_ context.Context, t *ticket) (key, error) {
 	if err := m.do.valid(t); err != nil {
 		return "", err
 	}
-	replaced := m.do.replaced(t)
-	if err := m.do.makeRoom(t.Subject, replaced); err != nil {
+	if err := m.do.makeRoom(t.Subject, m.do.replaced(t)); err != nil {
 		return "", err
-	}
-	if replaced != nil {
-		m.do.end(replaced)
 	}
 	m.count++
 	r := &record{ticket: m.do.own(t), nth: m.count, key: m.do.newKey(t)}
@@ -124,11 +124,11 @@ func (m *memory) Renew(ctx context.Context, k key, t *ticket) error {
 	return m.do.renew(ctx, k, t)
 }
 
-func (m *memory) renew(_ context.Context, k key, t *ticket) error {
+func (m *memory) renew(ctx context.Context, k key, t *ticket) error {
 	r, rotated := m.do.find(k)
 	switch {
 	case r == nil:
-		return ticketstore.ErrNotFound
+		return m.unknown(k)
 	case rotated:
 		return ticketstore.ErrConflict
 	}
@@ -141,8 +141,26 @@ func (m *memory) renew(_ context.Context, k key, t *ticket) error {
 	case !m.do.current(r, t):
 		return ticketstore.ErrConflict
 	}
+	m.do.use(ctx, r, k)
 	m.replace(r, t)
 	return nil
+}
+
+// use is what a call with a key does to its record.
+func (m *memory) use(ctx context.Context, r *record, k key) {
+	if r.unused && r.key == k && !ticketstore.KeyUnsent(ctx) {
+		r.unused, r.until = false, m.now.Add(r.grace)
+	}
+}
+
+// unknown returns the error for a key that opens nothing.
+func (m *memory) unknown(k key) error {
+	for _, r := range m.sessions {
+		if m.do.live(r) && (slices.Contains(r.spent, k) || k != "" && r.previous == k) {
+			return ticketstore.ErrSuperseded
+		}
+	}
+	return ticketstore.ErrNotFound
 }
 
 // replace is what a renewal does to the record, for which it was checked.
@@ -156,15 +174,20 @@ func (m *memory) replace(r *record, t *ticket) {
 func (m *memory) Rotate(ctx context.Context, k key, t *ticket, grace time.Duration) (key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.do.rotate(k, t, grace)
+	return m.do.rotate(ctx, k, t, grace)
 }
 
-func (m *memory) rotate(k key, t *ticket, grace time.Duration) (key, error) {
-	if err := m.renew(context.TODO(), k, t); err != nil {
+func (m *memory) rotate(ctx context.Context, k key, t *ticket, grace time.Duration) (key, error) {
+	if err := m.renew(ctx, k, t); err != nil {
 		return "", err
 	}
 	r := m.sessions[t.ID]
-	r.previous, r.until, r.key = r.key, m.now.Add(grace), key(rand.Text())
+	if r.unused {
+		r.spent = append(r.spent, r.key)
+	} else {
+		r.spent, r.previous = append(r.spent, r.previous), r.key
+	}
+	r.key, r.unused, r.grace, r.until = key(rand.Text()), true, grace, m.now.Add(grace)
 	return r.key, nil
 }
 
@@ -174,11 +197,12 @@ func (m *memory) Retrieve(ctx context.Context, k key) (*ticket, error) {
 	return m.do.retrieve(ctx, k)
 }
 
-func (m *memory) retrieve(_ context.Context, k key) (*ticket, error) {
+func (m *memory) retrieve(ctx context.Context, k key) (*ticket, error) {
 	r, rotated := m.do.find(k)
 	if r == nil {
-		return nil, ticketstore.ErrNotFound
+		return nil, m.unknown(k)
 	}
+	m.do.use(ctx, r, k)
 	t := r.ticket.Clone()
 	if rotated {
 		t.Revision = ""
@@ -195,6 +219,16 @@ func (m *memory) Remove(ctx context.Context, k key) error {
 func (m *memory) remove(k key) error {
 	if r, _ := m.do.find(k); r != nil {
 		m.do.end(r)
+		return nil
+	}
+	for _, r := range m.sessions {
+		if k != "" && r.previous == k && m.do.live(r) {
+			m.do.end(r)
+			return nil
+		}
+	}
+	if err := m.unknown(k); err != ticketstore.ErrNotFound {
+		return err
 	}
 	return nil
 }
@@ -294,15 +328,18 @@ func (m *memory) revokeOthers(subject, keep string) (int, error) {
 func (m *memory) live(r *record) bool { return m.now.Before(r.ExpiresAt) }
 
 // find returns the live record that a key opens, or nil, and whether the key
-// has been rotated away.
+// only reads.
 func (m *memory) find(k key) (found *record, rotated bool) {
 	for _, r := range m.sessions {
 		switch {
 		case !m.do.live(r):
 		case r.key == k:
 			return r, false
-		case r.previous == k && m.now.Before(r.until):
+		case r.previous != k || k == "":
+		case m.now.Before(r.until):
 			return r, true
+		case r.unused:
+			return r, false
 		}
 	}
 	return nil, false

@@ -53,7 +53,7 @@ var indexMutants = []mutant{
 			return rs
 		}
 	}},
-	{name: "the listing forgets a session", breaks: "Sessions/live Sessions/order", change: func(m *memory) {
+	{name: "the listing forgets a session", breaks: "Sessions/live Sessions/order Sessions/replaced", change: func(m *memory) {
 		m.do.list = func(subject string) []*record {
 			rs := m.list(subject)
 			return rs[:min(len(rs), 2)]

@@ -60,7 +60,7 @@ var renewMutants = []mutant{
 			return err
 		}
 	}},
-	{name: "renew sets no Revision", breaks: "Renew/sets_ID_and_Revision", change: func(m *memory) {
+	{name: "renew sets no Revision", breaks: "Renew/sets_ID_and_Revision Rotate/unsent", change: func(m *memory) {
 		m.do.renew = func(ctx context.Context, k key, t *ticket) error {
 			u := t.Clone()
 			err := m.renew(ctx, k, u)
@@ -78,7 +78,7 @@ var renewMutants = []mutant{
 			return err
 		}
 	}},
-	{name: "renew creates", breaks: "Remove/final Renew/expired Renew/removed Renew/unknown_key Revoke/final Rotate/grace_ends", change: func(m *memory) {
+	{name: "renew creates", breaks: "Remove/final Renew/expired Renew/removed Renew/unknown_key Revoke/final Rotate/first_use Rotate/first_use_renews Rotate/first_use_rotates Rotate/grace_ends Rotate/lost_and_rotation Rotate/no_grace Rotate/second Rotate/unsent", change: func(m *memory) {
 		m.do.renew = func(ctx context.Context, k key, t *ticket) error {
 			if r, _ := m.find(k); r == nil {
 				return m.create(k, t)
@@ -128,7 +128,7 @@ var renewMutants = []mutant{
 	{name: "an empty revision is accepted", breaks: "Renew/empty_revision Rotate/stale_revision", change: func(m *memory) {
 		m.do.current = func(r *record, t *ticket) bool { return t.Revision == "" || m.current(r, t) }
 	}},
-	{name: "a stale revision is not found", breaks: "Renew/at_once Renew/stale_revision Rotate/old_key_renews_not", change: func(m *memory) {
+	{name: "a stale revision is not found", breaks: "Renew/at_once Renew/stale_revision Rotate/first_use_rotates Rotate/old_key_renews_not Rotate/unused", change: func(m *memory) {
 		m.do.renew = func(ctx context.Context, k key, t *ticket) error {
 			err := m.renew(ctx, k, t)
 			if errors.Is(err, ticketstore.ErrConflict) && t.Revision != "" {
@@ -218,7 +218,7 @@ var retrieveMutants = []mutant{
 			return t, err
 		}
 	}},
-	{name: "a ticket that is read twice has two revisions", breaks: "Retrieve/revision Rotate/new_key", change: func(m *memory) {
+	{name: "a ticket that is read twice has two revisions", breaks: "Retrieve/revision Rotate/first_use Rotate/lost Rotate/lost_and_renewal Rotate/new_key Rotate/unsent", change: func(m *memory) {
 		var last key // read, with nothing written since
 		reads := 0
 		m.do.valid = func(t *ticket) error {
@@ -246,7 +246,7 @@ var retrieveMutants = []mutant{
 }
 
 var removeMutants = []mutant{
-	{name: "remove leaves the older sessions", breaks: "Remove/ends Sessions/live", change: func(m *memory) {
+	{name: "remove leaves the older sessions", breaks: "Remove/ends Rotate/grace_ends Rotate/second Sessions/live Sessions/replaced Store/replaces cap/replaces", change: func(m *memory) {
 		m.do.remove = func(k key) error {
 			if r, _ := m.find(k); r != nil && r == m.list(r.Subject)[0] {
 				m.end(r)
@@ -254,7 +254,7 @@ var removeMutants = []mutant{
 			return nil
 		}
 	}},
-	{name: "remove ends all sessions", breaks: "Remove/ends Remove/none RevokeOthers/unknown_keep Rotate/gone Sessions/live Store/other_IDs", change: func(m *memory) {
+	{name: "remove ends all sessions", breaks: "Remove/ends Remove/none RevokeOthers/unknown_keep Rotate/gone Rotate/grace_ends Rotate/second Sessions/live Sessions/replaced Store/other_IDs Store/replaces cap/replaces", change: func(m *memory) {
 		m.do.remove = func(k key) error {
 			if r, _ := m.find(k); r != nil {
 				m.revokeAll(r.Subject)
@@ -262,7 +262,7 @@ var removeMutants = []mutant{
 			return nil
 		}
 	}},
-	{name: "remove of a missing key fails", breaks: "Remove/none", change: func(m *memory) {
+	{name: "remove of a missing key fails", breaks: "Remove/none Rotate/grace_ends Rotate/second", change: func(m *memory) {
 		m.do.remove = func(k key) error {
 			if r, _ := m.find(k); r == nil {
 				return ticketstore.ErrNotFound
@@ -278,7 +278,7 @@ var removeMutants = []mutant{
 			return m.remove(k)
 		}
 	}},
-	{name: "what was removed is listed", breaks: "Renew/removed Rotate/old_key_removes Sessions/live", change: func(m *memory) {
+	{name: "what was removed is listed", breaks: "Renew/removed Rotate/old_key_removes Sessions/live Sessions/replaced", change: func(m *memory) {
 		var removed []*record
 		m.do.remove = func(k key) error {
 			if r, _ := m.find(k); r != nil {

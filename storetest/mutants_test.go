@@ -131,15 +131,30 @@ var storeMutants = []mutant{
 			return m.newID(t)
 		}
 	}},
-	{name: "a sign-in leaves the session it replaces", breaks: "Sessions/replaced Store/replaces cap/replaces", change: func(m *memory) {
+	{name: "a sign-in ends the session it replaces", breaks: "Sessions/replaced Store/replaces cap/replaces", change: func(m *memory) {
+		m.do.store = func(ctx context.Context, t *ticket) (key, error) {
+			r := m.replaced(t)
+			k, err := m.store(ctx, t)
+			if err == nil && r != nil {
+				m.end(r)
+			}
+			return k, err
+		}
+	}},
+	{name: "a sign-in counts the session it replaces", breaks: "cap/replaces", change: func(m *memory) {
 		m.do.replaced = func(*ticket) *record { return nil }
 	}},
-	{name: "a sign-in replaces anybody's session", breaks: "Store/other_IDs", change: func(m *memory) {
-		m.do.replaced = func(t *ticket) *record { return m.sessions[t.ID] }
+	{name: "a sign-in ends what others have", breaks: "Store/other_IDs", change: func(m *memory) {
+		m.do.store = func(ctx context.Context, t *ticket) (key, error) {
+			if r := m.sessions[t.ID]; r != nil && r.Subject != t.Subject {
+				m.end(r)
+			}
+			return m.store(ctx, t)
+		}
 	}},
 	{name: "a failed sign-in ends the session it would replace", breaks: "Store/fails", change: func(m *memory) {
 		m.do.store = func(ctx context.Context, t *ticket) (key, error) {
-			if r := m.replaced(t); r != nil {
+			if r := m.replaced(t); r != nil && m.valid(t) != nil {
 				m.end(r)
 			}
 			return m.store(ctx, t)

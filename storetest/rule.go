@@ -26,7 +26,7 @@ const (
 // rules returns all rules.
 func rules() []rule {
 	return slices.Concat(storeRules, renewRules, retrieveRules, removeRules, concurrentRules,
-		sessionsRules, revokeRules, rotateRules, capRules)
+		sessionsRules, revokeRules, rotateRules, unusedRules, capRules)
 }
 
 // missing says what the store lacks to be checked against r; empty if nothing.

@@ -10,9 +10,9 @@ import (
 )
 
 var capRules = []rule{
-	{"cap/replaces", "If t.ID names a live session of t.Subject, that session ends in the same step", limit, capReplaces},
-	{"cap/one_more", "ErrTooManySessions if the store refuses one more [...] a store that does not ends the subject's oldest sign-in.", limit, capOneMore},
-	{"cap/expired", "Sessions that have ended, and the one that t.ID names, do not count.", limit, capExpired},
+	{"cap/replaces", "that is the one which this replaces: it does not count, and the caller ends it once the new one is there", limit, capReplaces},
+	{"cap/one_more", "ErrTooManySessions if the store refuses one more [...] a store that does not ends the subject's oldest sign-in", limit, capOneMore},
+	{"cap/expired", "Sessions that have ended do not count either.", limit, capExpired},
 	{"cap/at_once", "the subject has as many sessions as the store allows.", limit, capAtOnce},
 }
 
@@ -44,6 +44,9 @@ func capReplaces(c *checker) error {
 			return err
 		}
 		replaced := ss[i]
+		if err := errors.Join(c.alive(ss...), c.remove(replaced)); err != nil {
+			return err
+		}
 		ss[i] = next
 		if err := errors.Join(c.ended(replaced), c.alive(ss...)); err != nil {
 			return err

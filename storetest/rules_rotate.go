@@ -12,14 +12,14 @@ var rotateRules = []rule{
 	{"Rotate/every_field", "Rotate does what Renew does", rotation, rotateEveryField},
 	{"Rotate/argument", "Stores set ID and Revision of their argument when they succeed, change nothing else of it, and keep none of it", rotation, rotateArgument},
 	{"Rotate/listing", "Rotate does what Renew does and gives the session, whose ID stays, a new key.", rotation, rotateListing},
-	{"Rotate/old_key_opens", "For the duration grace the old key still opens the ticket, which then has no Revision", rotation, rotateOldKeyOpens},
-	{"Rotate/old_key_and_renewal", "For the duration grace the old key still opens the ticket", rotation, rotateOldKeyAndRenewal},
-	{"Rotate/old_key_renews_not", "but neither Renew nor Rotate it.", rotation, rotateOldKeyRenewsNot},
-	{"Rotate/old_key_removes", "it may Remove it", rotation, rotateOldKeyRemoves},
+	{"Rotate/old_key_opens", "Once the new key is used, the old one reads for the duration grace", rotation, rotateOldKeyOpens},
+	{"Rotate/old_key_and_renewal", "Once the new key is used, the old one reads for the duration grace", rotation, rotateOldKeyAndRenewal},
+	{"Rotate/old_key_renews_not", "the ticket then has no Revision, and Renew and Rotate return ErrConflict.", rotation, rotateOldKeyRenewsNot},
+	{"Rotate/old_key_removes", "can Remove the session for as long as it has no other key.", rotation, rotateOldKeyRemoves},
 	{"Rotate/removed", "Once it has returned, nothing brings the ticket back.", rotation, rotateRemoved},
-	{"Rotate/grace_ends", "For the duration grace the old key still opens the ticket", rotation, rotateGraceEnds},
-	{"Rotate/no_grace", "For the duration grace the old key still opens the ticket", rotation, rotateNoGrace},
-	{"Rotate/second", "A renewal does not end the grace; a second rotation does.", rotation, rotateSecond},
+	{"Rotate/grace_ends", "To all else it is ErrSuperseded", rotation, rotateGraceEnds},
+	{"Rotate/no_grace", "To all else it is ErrSuperseded", rotation, rotateNoGrace},
+	{"Rotate/second", "To all else it is ErrSuperseded, as are the keys before it.", rotation, rotateSecond},
 	{"Rotate/stale_revision", "Rotate does what Renew does [...] ErrConflict if t.Revision is not the current one or is empty", rotation, rotateStaleRevision},
 	{"Rotate/at_once", "Rotate does what Renew does [...] if it is still the one of t.Revision", rotation, rotateAtOnce},
 	{"Rotate/gone", "Rotate does what Renew does [...] ErrNotFound if key is unknown or malformed, or its ticket has expired or been removed", rotation, rotateGone},
@@ -186,6 +186,13 @@ func rotateRemoved(c *checker) error {
 	return errors.Join(c.remove(ss[0]), c.ended(old, ss[0]))
 }
 
+// superseded reports whether s opens or ends anything, or not as it should not.
+func (c *checker) superseded(s *session) error {
+	_, err := c.store.Retrieve(c.ctx, s.key)
+	return errors.Join(want("Retrieve", err, ticketstore.ErrSuperseded), c.ended(s),
+		c.renewFails(s, ticketstore.ErrNotFound), c.rotateFails(s, ticketstore.ErrNotFound))
+}
+
 func rotateGraceEnds(c *checker) error {
 	ss, err := c.signIn(alice)
 	if err != nil {
@@ -196,8 +203,7 @@ func rotateGraceEnds(c *checker) error {
 		return err
 	}
 	c.outlive(old)
-	c.store.Remove(c.ctx, old.key)
-	return errors.Join(c.ended(old), c.renewFails(old, ticketstore.ErrNotFound), c.rotateFails(old, ticketstore.ErrNotFound), c.unchanged(ss...))
+	return errors.Join(c.superseded(old), c.unchanged(ss...), c.remove(old), c.ended(ss...))
 }
 
 func rotateNoGrace(c *checker) error {
@@ -209,7 +215,7 @@ func rotateNoGrace(c *checker) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.ended(old), c.unchanged(ss...))
+	return errors.Join(c.superseded(old), c.unchanged(ss...))
 }
 
 func rotateSecond(c *checker) error {
@@ -225,7 +231,8 @@ func rotateSecond(c *checker) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.ended(first), c.alive(second), c.unchanged(ss...))
+	err = want("Remove", c.store.Remove(c.ctx, first.key), ticketstore.ErrSuperseded)
+	return errors.Join(err, c.superseded(first), c.alive(second), c.unchanged(ss...))
 }
 
 func rotateStaleRevision(c *checker) error {

@@ -13,7 +13,7 @@ var sessionsRules = []rule{
 	{"Sessions/renewed", "A Session is one live ticket seen from outside", index, sessionsRenewed},
 	{"Sessions/order", "Sessions returns the live sessions of subject, newest sign-in first.", index, sessionsOrder},
 	{"Sessions/live", "Sessions returns the live sessions of subject", index, sessionsLive},
-	{"Sessions/replaced", "that session ends in the same step", index, sessionsReplaced},
+	{"Sessions/replaced", "the caller ends it once the new one is there", index, sessionsReplaced},
 	{"Sessions/expired", "Sessions returns the live sessions of subject", index, sessionsExpired},
 	{"Sessions/of_subject", "Sessions returns the live sessions of subject", index, sessionsOfSubject},
 	{"Sessions/none", "A subject without any, or one that is not valid, is no error.", index, sessionsNone},
@@ -112,7 +112,7 @@ func sessionsReplaced(c *checker) error {
 	if err != nil {
 		return err
 	}
-	return c.lists(alice, ss[1], s)
+	return errors.Join(c.lists(alice, append(ss, s)...), c.remove(ss[0]), c.lists(alice, ss[1], s))
 }
 
 func sessionsExpired(c *checker) error {

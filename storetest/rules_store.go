@@ -18,7 +18,7 @@ var storeRules = []rule{
 	{"Store/sets_ID_and_Revision", "Stores set ID and Revision of their argument when they succeed, change nothing else of it", basics, storeSetsIDAndRevision},
 	{"Store/keeps_no_argument", "and keep none of it", basics, storeKeepsNoArgument},
 	{"Store/new_key_and_ID", "Key and t.ID are new each time.", basics, storeNewKeyAndID},
-	{"Store/replaces", "If t.ID names a live session of t.Subject, that session ends in the same step", basics, storeReplaces},
+	{"Store/replaces", "it does not count, and the caller ends it once the new one is there", basics, storeReplaces},
 	{"Store/other_IDs", "nothing else is done with t.ID.", basics, storeOtherIDs},
 	{"Store/valid_subjects", "Subject is the user: 1 to 1,024 bytes of valid UTF-8 without control characters.", basics, storeValidSubjects},
 	{"Store/invalid_subjects", "It returns ErrInvalidTicket if t has no valid subject", basics, storeInvalidSubjects},
@@ -166,7 +166,7 @@ func storeReplaces(c *checker) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.ended(ss[0]), c.alive(ss[1], s))
+	return errors.Join(c.alive(append(ss, s)...), c.remove(ss[0]), c.ended(ss[0]), c.alive(ss[1], s))
 }
 
 func storeOtherIDs(c *checker) error {

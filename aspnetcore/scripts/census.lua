@@ -8,6 +8,10 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- late reports whether the caller's clock is over a minute off, or the command
+-- that it has sent has waited for so long: then nothing is to happen.
+local function late(caller, t) return math.abs(tonumber(caller) - t) > 60000 end
+
 -- live returns the live sessions in an index.
 local function live(index, t)
   return redis.call('ZRANGEBYSCORE', index, string.format('(%.0f', t), '+inf')

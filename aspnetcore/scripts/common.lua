@@ -32,8 +32,10 @@ end
 
 -- bury ends a session: what stays, until it would have expired and for an hour
 -- at least, is a hash without data, which RedisCache takes for no entry. It
--- returns 1 if the session was live, else 0. HDEL comes first: it ends the
--- session, and Redis does not refuse it when memory is full.
+-- returns 1 if the session was live, else 0. It fails before it has changed
+-- anything, if an ACL forbids what it takes: half an ending, and a renewal by
+-- ASP.NET Core would bring the session back. The first HDEL does nothing; Redis
+-- does not refuse it when memory is full, nor what follows it.
 local function bury(record, t)
   local data, ours = read(record)
   if not data and not ours then return 0 end
@@ -46,8 +48,9 @@ local function bury(record, t)
     till = math.max(till, ((ticks or 0) - 621355968000000000) / 10000)
   end
   till = math.min(math.max(till, t + 3600000), t + 34560000000) -- 400 days
-  redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
+  redis.call('HDEL', record, '')
   redis.call('HSET', record, 'ticketstore', 'gone')
+  redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
   redis.call('PEXPIREAT', record, string.format('%.0f', till))
   return data and ours ~= 'gone' and 1 or 0
 end

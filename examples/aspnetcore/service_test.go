@@ -93,7 +93,7 @@ func startService(t testing.TB, client *redis.Client, now func() time.Time, cfg 
 	mux.Handle("/go/sessions/", http.StripPrefix("/go/sessions", pages))
 	server := httptest.NewUnstartedServer(mux)
 	server.Config.BaseContext = func(net.Listener) context.Context {
-		return clock.NewContext(context.Background(), now)
+		return clock.WithServer(clock.NewContext(context.Background(), now), time.Now)
 	}
 	server.Start()
 	t.Cleanup(func() {

@@ -98,7 +98,9 @@ func (w *world) config() serviceConfig {
 }
 
 // ctx returns a context with the clock of w, for calls of the library.
-func (w *world) ctx(t testing.TB) context.Context { return clock.NewContext(t.Context(), w.now) }
+func (w *world) ctx(t testing.TB) context.Context {
+	return clock.WithServer(clock.NewContext(t.Context(), w.now), time.Now)
+}
 
 func (w *world) now() time.Time { return w.start.Add(time.Duration(w.offset.Load())) }
 

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-type contextKey struct{}
+type (
+	contextKey struct{}
+	serverKey  struct{}
+)
 
 // Now returns the time by the clock in ctx, or time.Now if there is none.
 func Now(ctx context.Context) time.Time {
@@ -21,4 +24,19 @@ func Now(ctx context.Context) time.Time {
 // NewContext returns a copy of ctx that carries the clock now.
 func NewContext(ctx context.Context, now func() time.Time) context.Context {
 	return context.WithValue(ctx, contextKey{}, now)
+}
+
+// AtServer returns the time by which a server knows that its clock and that of
+// the caller agree: Now, unless ctx has one of its own for that.
+func AtServer(ctx context.Context) time.Time {
+	if now, ok := ctx.Value(serverKey{}).(func() time.Time); ok {
+		return now()
+	}
+	return Now(ctx)
+}
+
+// WithServer returns a copy of ctx for a server whose clock cannot be moved,
+// while that of the application is: the time passes for the latter alone.
+func WithServer(ctx context.Context, now func() time.Time) context.Context {
+	return context.WithValue(ctx, serverKey{}, now)
 }

@@ -140,7 +140,13 @@ func (n *node) check(ctx context.Context, script *redis.Script) {
 		if skew < 0 {
 			direction = "behind"
 		}
-		n.warn("clock: the application's is %v %s that of Redis: expiries and counts are off by as much; synchronize them", skew.Abs().Round(100*time.Millisecond), direction)
+		const format = "clock: the application's is %v %s that of Redis: %s; synchronize them"
+		off := skew.Abs().Round(100 * time.Millisecond)
+		if skew.Abs() > time.Minute+trip/2 {
+			n.fail(format, off, direction, "beyond a minute nothing is written")
+		} else {
+			n.warn(format, off, direction, "expiries and counts are off by as much")
+		}
 	}
 }
 

@@ -269,7 +269,7 @@ public sealed class RedisTicketStore : ITicketStore
             var status = (string?)await EvalAsync(
                 RenewScript,
                 [RecordKey(key), .. IndexKeys(write.Subject)],
-                [key, write.Subject, revision, write.Data, write.Ticks, write.Milliseconds, write.Name],
+                [key, write.Subject, revision, write.Data, write.Ticks, write.Milliseconds, write.Name, Now()],
                 cancellationToken);
             switch (status)
             {
@@ -353,10 +353,13 @@ public sealed class RedisTicketStore : ITicketStore
         const string replaced = ""; // nor this
         return (string?)await EvalAsync(
             StoreScript,
-            [RecordKey(key), .. IndexKeys(write.Subject), RecordKey(key)],
-            [key, write.Subject, write.Data, write.Ticks, write.Milliseconds, cap, replaced, write.Name, again],
+            [RecordKey(key), .. IndexKeys(write.Subject)],
+            [key, write.Subject, write.Data, write.Ticks, write.Milliseconds, cap, replaced, write.Name, again, Now()],
             cancellationToken);
     }
+
+    // That of the machine, which Redis compares with its own: nothing is written if they are over a minute apart.
+    private static long Now() => DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
 
     /// <summary>
     /// Puts a session into the index of a user, and takes it out of that in which it is; not if it has changed.
@@ -451,9 +454,12 @@ public sealed class RedisTicketStore : ITicketStore
             "The ticket would never expire: set AuthenticationProperties.ExpiresUtc, as the cookie handler does."),
         TicketSerializer.Default.Serialize(ticket));
 
-    private static InvalidOperationException Unexpected(string? status) => new(status == "PAST"
-        ? "The ticket has expired already, by the clock of Redis: see AuthenticationProperties.ExpiresUtc."
-        : $"The script replied \"{status}\".");
+    private static InvalidOperationException Unexpected(string? status) => new(status switch
+    {
+        "PAST" => "The ticket has expired already, by the clock of Redis: see AuthenticationProperties.ExpiresUtc.",
+        "LATE" => "The clock of this machine is more than a minute from that of Redis, or the command was held up.",
+        _ => $"The script replied \"{status}\".",
+    });
 
     /// <summary>
     /// Whether a renewal is a sign-in that goes on with the key of a live session, whose ticket was
@@ -607,6 +613,10 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- late reports whether the caller's clock is over a minute off, or the command
+-- that it has sent has waited for so long: then nothing is to happen.
+local function late(caller, t) return math.abs(tonumber(caller) - t) > 60000 end
+
 -- live returns the live sessions in an index.
 local function live(index, t)
   return redis.call('ZRANGEBYSCORE', index, string.format('(%.0f', t), '+inf')
@@ -668,8 +678,10 @@ end
 
 -- bury ends a session: what stays, until it would have expired and for an hour
 -- at least, is a hash without data, which RedisCache takes for no entry. It
--- returns 1 if the session was live, else 0. HDEL comes first: it ends the
--- session, and Redis does not refuse it when memory is full.
+-- returns 1 if the session was live, else 0. It fails before it has changed
+-- anything, if an ACL forbids what it takes: half an ending, and a renewal by
+-- ASP.NET Core would bring the session back. The first HDEL does nothing; Redis
+-- does not refuse it when memory is full, nor what follows it.
 local function bury(record, t)
   local data, ours = read(record)
   if not data and not ours then return 0 end
@@ -682,8 +694,9 @@ local function bury(record, t)
     till = math.max(till, ((ticks or 0) - 621355968000000000) / 10000)
   end
   till = math.min(math.max(till, t + 3600000), t + 34560000000) -- 400 days
-  redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
+  redis.call('HDEL', record, '')
   redis.call('HSET', record, 'ticketstore', 'gone')
+  redis.call('HDEL', record, 'absexp', 'sldexp', 'data')
   redis.call('PEXPIREAT', record, string.format('%.0f', till))
   return data and ours ~= 'gone' and 1 or 0
 end
@@ -698,24 +711,24 @@ end
 """;
 
     private const string StoreLua = """
--- Starts a session, ending the one it replaces and, at the cap, the oldest.
--- KEYS 1 record, 2 index of the subject, 3 sessions, 4 subjects,
---      5 record of the replaced session (KEYS[1] if none), 6.. records of ARGV[10..]
+-- Starts a session, ending, at the cap, the oldest.
+-- KEYS 1 record, 2 index of the subject, 3 sessions, 4 subjects, 5.. records of ARGV[11..]
 -- ARGV 1 session key, 2 subject, 3 data, 4 expiry in .NET ticks, 5 in ms, 6 cap (0: none),
---      7 key of the replaced session ('' if none), 8 name of this write,
+--      7 key of the session that this one replaces, which does not count ('' if none): the caller ends it,
+--      8 name of this write,
 --      9 'again' if the session of this key may have ended, as where ASP.NET Core
 --      signs out and in within one request ('' if not),
---      10.. keys of sessions that may have to go, first one first
--- reply 'OK', 'PAST': expired already, 'FULL': more have to go, 'TAKEN': the key is in use, or was
+--      10 the caller's time in ms, 11.. keys of sessions that may have to go, first one first
+-- reply 'OK', 'PAST': expired already, 'LATE': see late, 'FULL': more have to go, 'TAKEN': the key is in use, or was
 local record, index, sessions, subjects = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local key, subject, expiry, cap, replaced = ARGV[1], ARGV[2], ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local mine = field(ARGV[8], expiry, subject)
 local t = now()
+if late(ARGV[10], t) then return 'LATE' end
 if tonumber(expiry) <= t then return 'PAST' end
 local data, ours = read(record)
 if data and ours == mine then return 'OK' end -- a repeated command whose reply was lost
 if data or ours and ARGV[9] ~= 'again' then return 'TAKEN' end
-if replaced ~= '' and not owned(KEYS[5], subject) then replaced = '' end
 
 local gone = {}
 if cap > 0 then
@@ -723,16 +736,16 @@ if cap > 0 then
   for _, other in ipairs(live(index, t)) do
     if other ~= replaced then others[other], n = true, n + 1 end
   end
-  for i = 10, #ARGV do
+  for i = 11, #ARGV do
     if n < cap then break end
     if others[ARGV[i]] then gone[#gone + 1], n = i, n - 1 end
   end
   if n >= cap then return 'FULL' end
 end
+redis.call('ZADD', index, 'XX', 0, '') -- does nothing, but fails if memory is full: nothing has ended then
+for _, i in ipairs(gone) do drop(KEYS[i - 6], index, sessions, ARGV[i], t) end
 redis.call('HSET', record, 'absexp', ARGV[4], 'sldexp', '-1', 'data', ARGV[3], 'ticketstore', mine)
 redis.call('PEXPIREAT', record, expiry)
-for _, i in ipairs(gone) do drop(KEYS[i - 4], index, sessions, ARGV[i], t) end
-if replaced ~= '' then drop(KEYS[5], index, sessions, replaced, t) end
 redis.call('ZADD', index, expiry, key)
 redis.call('ZADD', sessions, expiry, key)
 settle(index, sessions, subjects, subject, t)
@@ -744,9 +757,10 @@ return 'OK'
 -- Replaces a ticket, if it is still the one that was read; never creates one.
 -- KEYS 1 record, 2 index of the subject, 3 sessions, 4 subjects
 -- ARGV 1 session key, 2 subject, 3 revision that was read: SHA-1 of its data, in hex, and
---      the name of its write, 4 data, 5 expiry in .NET ticks, 6 in ms, 7 name of this write
+--      the name of its write, 4 data, 5 expiry in .NET ticks, 6 in ms, 7 name of this write,
+--      8 the caller's time in ms
 -- reply 'OK', 'GONE', 'STALE', 'UNSEEN': it is not in the index of this subject,
---       'PAST': expired already
+--       'PAST': expired already, 'LATE': see late
 local record, index, sessions, subjects = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local key, subject, expiry = ARGV[1], ARGV[2], tonumber(ARGV[6])
 local data, ours = read(record)
@@ -756,6 +770,7 @@ if of ~= subject then return 'UNSEEN' end
 if write == ARGV[7] then return 'OK' end -- a repeated command whose reply was lost
 if redis.sha1hex(data) .. write ~= ARGV[3] then return 'STALE' end
 local t = now()
+if late(ARGV[8], t) then return 'LATE' end
 if ends <= t then return 'GONE' end -- by its own expiry, however long the record is kept
 if expiry <= t then return 'PAST' end
 redis.call('HSET', record, 'absexp', ARGV[5], 'data', ARGV[4], 'ticketstore', field(ARGV[7], ARGV[6], subject))

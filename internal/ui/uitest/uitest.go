@@ -125,7 +125,11 @@ func (s *Site) Advance(d time.Duration) {
 
 // Ctx returns a context with the site's clock.
 func (s *Site) Ctx() context.Context {
-	return clock.NewContext(s.T.Context(), func() time.Time { return s.Now })
+	ctx := clock.NewContext(s.T.Context(), func() time.Time { return s.Now })
+	if s.Mini == nil {
+		ctx = clock.WithServer(ctx, time.Now)
+	}
+	return ctx
 }
 
 // A Call is a request in the making.
