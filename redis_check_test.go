@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
@@ -430,7 +429,7 @@ func TestCheckInfo(t *testing.T) {
 			[]string{"replica: writes belong on its master, a:1; connect to that\ntoo old: Redis 6.0.1; "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mini := miniredis.RunT(t)
+			mini := redistest.StartMini(t)
 			mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
 				if cmd != "INFO" {
 					return false

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 // The scripts are the only writers, but for what Remove does to a record that
@@ -31,15 +33,15 @@ var (
 
 	storeSource = commonLua + storeLua
 
-	storeScript  = redis.NewScript(storeSource)
-	renewScript  = redis.NewScript(commonLua + renewLua)
-	removeScript = redis.NewScript(commonLua + removeLua)
-	revokeScript = redis.NewScript(commonLua + revokeLua)
-	pruneScript  = redis.NewScript(commonLua + pruneLua)
+	storeScript  = redischeck.NewScript(storeSource)
+	renewScript  = redischeck.NewScript(commonLua + renewLua)
+	removeScript = redischeck.NewScript(commonLua + removeLua)
+	revokeScript = redischeck.NewScript(commonLua + revokeLua)
+	pruneScript  = redischeck.NewScript(commonLua + pruneLua)
 
 	// These only read.
-	countScript = redis.NewScript(countLua)
-	pageScript  = redis.NewScript(pageLua)
+	countScript = redischeck.NewScript(countLua)
+	pageScript  = redischeck.NewScript(pageLua)
 )
 
 // runEach makes calls of a script that only reads, each with its keys, in one

@@ -23,7 +23,7 @@ import (
 // the store would, where an ACL refuses one, on a replica, when memory or the
 // disk is full. If cached, the client's own cache is tried, too.
 func Servers(ctx context.Context, client redis.UniversalClient, keys []string, commands string, cached bool) (warnings []string, err error) {
-	script := redis.NewScript(`
+	script := NewScript(`
 local k = KEYS[1]
 for _, command in ipairs({` + commands + `}) do
   local reply = redis.pcall(unpack(command))
