@@ -65,6 +65,14 @@ type RedisConfig struct {
 	// a client with a cache is refused. See docs/operations.md.
 	MaxStaleness time.Duration
 
+	// RevokeReplicas is how many replicas have what Remove, Revoke, RevokeAll,
+	// RevokeOthers and Rotate did, when these return nil: with as many as the
+	// master has, a failover undoes none of it. If fewer have it within three
+	// quarters of the context's time (of 5 s without a deadline), the error says
+	// so: the session has ended, for now; call again. If zero, they return when
+	// the master has it. The ACL needs +wait. See docs/operations.md.
+	RevokeReplicas int
+
 	// BatchReads has Retrieve read many records in one pipeline when many call
 	// it at once; a few go alone, as without it. Answers are as fresh, contexts
 	// hold, and writes are the same. What it costs: hooks of the client see
@@ -94,6 +102,7 @@ type RedisStore struct {
 	decoded        decoded.Cache[decodedRecord] // by session ID
 	writes         *recentWrites                // nil without MaxStaleness
 	batcher        *batcher                     // nil without BatchReads
+	replicas       int                          // RevokeReplicas
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -104,6 +113,9 @@ type RedisStore struct {
 // that read from replicas, and autopipeliners are refused. Set
 // ContextTimeoutEnabled in its options, or go-redis ignores the deadlines of
 // contexts and an outage takes long to tell.
+//
+// A cluster client gets a hook, which has it look for the new master when one
+// does not answer.
 func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, error) {
 	s := &RedisStore{
 		client:         client,
@@ -112,6 +124,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		maxSessions:    cfg.MaxSessions,
 		whenFull:       "evict",
 		maxTicketBytes: cmp.Or(cfg.MaxTicketBytes, defaultMaxTicketBytes),
+		replicas:       cfg.RevokeReplicas,
 	}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
@@ -150,8 +163,14 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if s.maxTicketBytes < 1 || s.maxTicketBytes > maxMaxTicketBytes {
 		errs = append(errs, problem("MaxTicketBytes", "%d; want 1 to %d", cfg.MaxTicketBytes, maxMaxTicketBytes))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))
+	if s.replicas != 0 {
+		errs = append(errs, s.checkReplicas())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", err)
+	}
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		cluster.AddHook(slotWatch{cluster})
 	}
 	return s, nil
 }
@@ -268,7 +287,11 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	}
 	revision := newRevision()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
-	status, err := s.run(ctx, renewScript, keys,
+	run := s.run
+	if verifier != "" {
+		run = s.runEnding // of the old key
+	}
+	status, err := run(ctx, renewScript, keys,
 		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
 		verifier, clock.Now(ctx).Add(max(0, grace)).UnixMilli()).Text()
 	if err != nil {
@@ -308,11 +331,10 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		if e, err = parseEnvelope(b); err != nil {
 			// Nothing is there, or nothing that says whose it was; listing
 			// repairs the index.
-			defer s.writing([]string{record})()
-			err = s.client.Del(ctx, record).Err()
+			err = s.delete(ctx, record)
 		} else if ok, _ := e.opens(k, clock.Now(ctx)); ok {
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			err = s.run(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Err()
+			err = s.runEnding(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Err()
 		}
 	}
 	if err != nil {

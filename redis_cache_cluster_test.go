@@ -295,7 +295,8 @@ func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 // When a master hangs, and its replica takes over, the bound holds.
 func TestCachedClusterFailover(t *testing.T) {
 	t.Parallel()
-	masters, replica := redistest.StartClusterWithReplica(t, 3)
+	masters, replicas := redistest.StartClusterWithReplicas(t, 3, 1)
+	replica := replicas[0]
 	var addrs []string
 	for _, m := range masters {
 		addrs = append(addrs, m.Addr)

@@ -194,7 +194,7 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	n, err := s.run(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...).Int()
+	n, err := s.runEnding(ctx, revokeScript, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...).Int()
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

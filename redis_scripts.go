@@ -70,7 +70,7 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 // run runs a script, which writes what it declares.
 func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
-	return script.Run(ctx, s.client, keys, args...)
+	return s.executed(ctx, func() *redis.Cmd { return script.Run(ctx, s.client, keys, args...) })
 }
 
 // runOnce is run for a script that go-redis must not repeat when the reply is
@@ -86,11 +86,13 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd
 	}
-	cmd := run("evalsha", script.Hash())
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = run("eval", source)
-	}
-	return cmd
+	return s.executed(ctx, func() *redis.Cmd {
+		cmd := run("evalsha", script.Hash())
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			cmd = run("eval", source)
+		}
+		return cmd
+	})
 }
 
 type onceCmd struct{ *redis.Cmd }

@@ -1,0 +1,111 @@
+package ticketstore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// lostEndings is how often an ending is repeated whose reply was lost, as
+// go-redis does in a Cluster by itself.
+const lostEndings = 3
+
+// runEnding is run for a script that ends a session or a key. With
+// [RedisConfig].RevokeReplicas it returns when that many replicas have what it
+// did; otherwise the error says so.
+func (s *RedisStore) runEnding(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	if s.replicas == 0 {
+		return s.run(ctx, script, keys, args...)
+	}
+	defer s.writing(keys)()
+	return s.replicated(ctx, keys[0], func(pipe redis.Pipeliner, known bool) *redis.Cmd {
+		if known {
+			return script.EvalSha(ctx, pipe, keys, args...)
+		}
+		return script.Eval(ctx, pipe, keys, args...)
+	})
+}
+
+// delete is runEnding for a record that is to be deleted whatever it is.
+func (s *RedisStore) delete(ctx context.Context, record string) error {
+	defer s.writing([]string{record})()
+	if s.replicas == 0 {
+		return s.client.Del(ctx, record).Err()
+	}
+	return s.replicated(ctx, record, func(pipe redis.Pipeliner, _ bool) *redis.Cmd {
+		return pipe.Do(ctx, "del", record)
+	}).Err()
+}
+
+// replicated sends what ends something to the master of record, and WAIT behind
+// it on the same connection: WAIT looks only at what its connection has written.
+// So between them goes a write that is always one, as what has been ended before
+// may have reached no replica yet. known says whether to take it that Redis has
+// the script.
+func (s *RedisStore) replicated(ctx context.Context, record string, end func(pipe redis.Pipeliner, known bool) *redis.Cmd) *redis.Cmd {
+	var ended *redis.Cmd // the first reply
+	for deadline, known, lost := repeatDeadline(ctx), true, 0; ; {
+		master, err := s.master(ctx, record)
+		if err != nil {
+			return redis.NewCmdResult(nil, err)
+		}
+		wait := max(time.Until(deadline)*3/4, time.Millisecond) // zero would be for ever
+		pipe := master.WithTimeout(wait + time.Second).Pipeline()
+		cmd := end(pipe, known)
+		mark := pipe.Set(ctx, record[:len(s.tags[0])]+"wait", "", time.Millisecond)
+		replicas := pipe.Do(ctx, "wait", s.replicas, wait.Milliseconds())
+		_, _ = pipe.Exec(ctx) // the error is that of a command, too
+		if known && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			known = false
+			continue
+		}
+		if ended == nil && cmd.Err() == nil {
+			ended = cmd
+		}
+		err = cmp.Or(cmd.Err(), replicas.Err())
+		again := notExecuted(err)
+		if unanswered(err) {
+			lost++
+			again = lost <= lostEndings
+		}
+		if again && pause(ctx, deadline) {
+			s.reload(ctx)
+			continue
+		}
+		// Redis refuses the mark when it is full; it is not needed if the script
+		// has ended a session.
+		if n, _ := cmd.Int(); err == nil && n <= 0 {
+			err = mark.Err()
+		}
+		if n, _ := replicas.Int(); err == nil && n < s.replicas {
+			err = fmt.Errorf("%d replicas have it in time, want %d: a failover may undo what was done", n, s.replicas)
+		}
+		if err != nil {
+			return redis.NewCmdResult(nil, err)
+		}
+		return ended
+	}
+}
+
+// checkReplicas returns what keeps RevokeReplicas from holding.
+func (s *RedisStore) checkReplicas() error {
+	if s.replicas < 0 {
+		return problem("RevokeReplicas", "%d is negative", s.replicas)
+	}
+	switch s.client.(type) {
+	case *redis.Client, *redis.ClusterClient:
+		return nil
+	}
+	return problem("RevokeReplicas", "it needs one connection for two commands, of a *redis.Client or a *redis.ClusterClient; the client is a %T", s.client)
+}
+
+// master returns the client of the node that has key.
+func (s *RedisStore) master(ctx context.Context, key string) (*redis.Client, error) {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, key)
+	}
+	return s.client.(*redis.Client), nil // see checkReplicas
+}
