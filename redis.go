@@ -67,10 +67,10 @@ type RedisConfig struct {
 
 	// RevokeReplicas is how many replicas have what Remove, Revoke, RevokeAll,
 	// RevokeOthers and Rotate did, when these return nil: with as many as the
-	// master has, a failover undoes none of it. If fewer have it within three
-	// quarters of the context's time (of 5 s without a deadline), the error says
-	// so: the session has ended, for now; call again. If zero, they return when
-	// the master has it. The ACL needs +wait. See docs/operations.md.
+	// master has, a failover undoes none of it. If fewer have it within half of
+	// the context's time, or of the client's ReadTimeout, the error says so: the
+	// session has ended, for now; call again. If zero, they return when the
+	// master has it. The ACL needs +wait. See docs/operations.md.
 	RevokeReplicas int
 
 	// BatchReads has Retrieve read many records in one pipeline when many call

@@ -52,8 +52,12 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 		if err != nil {
 			return redis.NewCmdResult(nil, err)
 		}
-		wait := max(time.Until(deadline)*3/4, time.Millisecond) // zero would be for ever
-		pipe := master.WithTimeout(wait + time.Second).Pipeline()
+		wait := time.Until(deadline) / 2
+		if timeout := master.Options().ReadTimeout; timeout > 0 {
+			wait = min(wait, timeout/2)
+		}
+		wait = max(wait, time.Millisecond) // zero would be for ever
+		pipe := master.Pipeline()
 		cmd := end(pipe, known)
 		mark := pipe.Set(ctx, record[:len(s.tags[0])]+"wait", "", time.Millisecond)
 		replicas := pipe.Do(ctx, "wait", s.replicas, wait.Milliseconds())
@@ -81,12 +85,15 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 			err = mark.Err()
 		}
 		if n, _ := replicas.Int(); err == nil && n < s.replicas {
-			err = fmt.Errorf("%d replicas have it in time, want %d: a failover may undo what was done", n, s.replicas)
+			err = fmt.Errorf("%d replicas have it, want %d", n, s.replicas)
 		}
-		if err != nil {
-			return redis.NewCmdResult(nil, err)
+		switch {
+		case err == nil:
+			return ended
+		case ended != nil:
+			err = fmt.Errorf("done, but a failover may undo it: %w", err)
 		}
-		return ended
+		return redis.NewCmdResult(nil, err)
 	}
 }
 

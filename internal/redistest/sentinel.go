@@ -19,7 +19,7 @@ import (
 // a master that a busy machine keeps from running is not down.
 func StartSentinel(tb testing.TB) (sentinel string, master *Server) {
 	tb.Helper()
-	master, _ = startPair(tb)
+	master, _ = StartReplicated(tb)
 	return startSentinel(tb, master, 1, Patience).Addr, master
 }
 
@@ -27,7 +27,7 @@ func StartSentinel(tb testing.TB) (sentinel string, master *Server) {
 // failover when they have not heard of the master for a second.
 func StartSentinels(tb testing.TB) (sentinels []string, master, replica *Server) {
 	tb.Helper()
-	master, replica = startPair(tb)
+	master, replica = StartReplicated(tb)
 	var servers []*Server
 	for range 3 {
 		s := startSentinel(tb, master, 2, time.Second)
@@ -47,7 +47,9 @@ func StartSentinels(tb testing.TB) (sentinels []string, master, replica *Server)
 	return sentinels, master, replica
 }
 
-func startPair(tb testing.TB) (master, replica *Server) {
+// StartReplicated starts a master and a replica of it, and stops them at the end of
+// the test.
+func StartReplicated(tb testing.TB) (master, replica *Server) {
 	tb.Helper()
 	master = Start(tb, "--repl-diskless-sync-delay", "0")
 	host, port, err := net.SplitHostPort(master.Addr)
