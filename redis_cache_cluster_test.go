@@ -260,7 +260,7 @@ func clusterView(t *testing.T, c *redis.Client) string {
 	return strings.Join(nodes, "\n")
 }
 
-// moveSlot moves a slot and its keys.
+// moveSlot moves a slot and its keys, ten at a time, as redis-cli does.
 func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 	id := func(c *redis.Client) string { return c.ClusterMyID(ctx).Val() }
 	if err := errors.Join(
@@ -270,7 +270,7 @@ func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 		return err
 	}
 	for {
-		keys, err := from.ClusterGetKeysInSlot(ctx, slot, 100).Result()
+		keys, err := from.ClusterGetKeysInSlot(ctx, slot, 10).Result()
 		if err != nil {
 			return err
 		}
