@@ -113,6 +113,9 @@ func visitSlot(ctx context.Context, s *slotted, store *RedisStore, i int) error 
 	if err != nil {
 		return err
 	}
+	if list, err := store.Sessions(ctx, subject); err != nil || len(list) != 2 {
+		return fmt.Errorf("got %d sessions, %w, want 2", len(list), err)
+	}
 	switch i % 4 {
 	case 0:
 		err = errors.Join(store.Remove(ctx, key), store.Remove(ctx, otherKey))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/decoded"
+	"github.com/ticketstore/ticketstore/internal/failover"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -169,9 +170,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", err)
 	}
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		cluster.AddHook(slotWatch{cluster})
-	}
+	failover.Watch(client)
 	return s, nil
 }
 

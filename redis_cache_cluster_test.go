@@ -88,7 +88,7 @@ func TestCheckCachedCluster(t *testing.T) {
 	b := clusterBackend(t)
 	reader, _ := cachedCluster(t, b, time.Hour, redistest.Patience)
 	got, err := reader.Check(t.Context())
-	if err != nil || len(got) != 3 { // no persistence, of each
+	if err != nil || len(got) != 4 { // ReadTimeout, and no persistence, of each
 		t.Errorf("got %q, %v, want nothing about a cache", got, err)
 	}
 	o := cachedClusterOptions(b.addrs, time.Hour)
@@ -107,7 +107,7 @@ func TestCheckCachedCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err = s.Check(t.Context())
-	if err != nil || !slices.Contains(got, b.addrs[1]+": "+noCaching) || len(got) != 4 {
+	if err != nil || !slices.Contains(got, b.addrs[1]+": "+noCaching) || len(got) != 5 {
 		t.Errorf("got %q, %v, want that the cache of %s does not work", got, err, b.addrs[1])
 	}
 }

@@ -192,9 +192,13 @@ func (s *RedisStore) records(ctx context.Context, found []position) (records []a
 			keys = append(keys, s.recordKey(byte(p), found[i].id))
 		}
 		if len(keys) == len(found) {
-			var records *redis.SliceCmd
-			s.pastCache(ctx, func(c redis.Cmdable) { records = c.MGet(ctx, keys...) })
-			return records.Result()
+			err = s.executed(ctx, func() error {
+				var cmd *redis.SliceCmd
+				s.pastCache(ctx, func(c redis.Cmdable) { cmd = c.MGet(ctx, keys...) })
+				records, err = cmd.Result()
+				return err
+			})
+			return records, err
 		}
 		cmds = append(cmds, pipe.MGet(ctx, keys...))
 	}

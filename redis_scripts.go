@@ -70,7 +70,12 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 // run runs a script, which writes what it declares.
 func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
-	return s.executed(ctx, func() *redis.Cmd { return script.Run(ctx, s.client, keys, args...) })
+	var cmd *redis.Cmd
+	_ = s.executed(ctx, func() error { // the error is cmd's, too
+		cmd = script.Run(ctx, s.client, keys, args...)
+		return cmd.Err()
+	})
+	return cmd
 }
 
 // runOnce is run for a script that go-redis must not repeat when the reply is
@@ -86,13 +91,15 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd
 	}
-	return s.executed(ctx, func() *redis.Cmd {
-		cmd := run("evalsha", script.Hash())
+	var cmd *redis.Cmd
+	_ = s.executed(ctx, func() error { // the error is cmd's, too
+		cmd = run("evalsha", script.Hash())
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 			cmd = run("eval", source)
 		}
-		return cmd
+		return cmd.Err()
 	})
+	return cmd
 }
 
 type onceCmd struct{ *redis.Cmd }
