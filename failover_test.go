@@ -16,9 +16,9 @@ import (
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
-// A failover is a Redis whose master can be killed, and be replaced by the
+// A takeover is a Redis whose master can be killed, and be replaced by the
 // replica.
-type failover struct {
+type takeover struct {
 	client  func() redis.UniversalClient // with the options that the README has
 	detach  func()                       // cuts the replica off
 	kill    func()
@@ -26,7 +26,7 @@ type failover struct {
 	subject func(i int) string             // of the master's
 }
 
-func clusterFailover(t *testing.T) failover {
+func clusterFailover(t *testing.T) takeover {
 	masters, replicas := redistest.StartClusterWithReplicas(t, 3, 3)
 	var addrs []string
 	var others []*redis.Client
@@ -38,7 +38,7 @@ func clusterFailover(t *testing.T) failover {
 	}
 	// One of the 256 tags in three is the first master's.
 	first := openRedis(t, redisOptions(addrs[1]))
-	return failover{
+	return takeover{
 		client: func() redis.UniversalClient {
 			return redis.NewClusterClient(&redis.ClusterOptions{Addrs: append([]string{}, addrs...), ContextTimeoutEnabled: true})
 		},
@@ -68,10 +68,10 @@ func clusterFailover(t *testing.T) failover {
 	}
 }
 
-func sentinelFailover(t *testing.T) failover {
+func sentinelFailover(t *testing.T) takeover {
 	sentinels, master, replica := redistest.StartSentinels(t)
 	direct := openRedis(t, redisOptions(replica.Addr))
-	return failover{
+	return takeover{
 		client: func() redis.UniversalClient {
 			return redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: sentinels, ContextTimeoutEnabled: true})
 		},
@@ -88,12 +88,12 @@ func sentinelFailover(t *testing.T) failover {
 // a revocation that was acknowledged with RevokeReplicas is not undone by a
 // replica that has been cut off for a second, while others are.
 func TestFailoverUnderLoad(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) failover{"cluster": clusterFailover, "sentinel": sentinelFailover} {
+	for name, start := range map[string]func(*testing.T) takeover{"cluster": clusterFailover, "sentinel": sentinelFailover} {
 		t.Run(name, func(t *testing.T) { testFailover(t, start(t)) })
 	}
 }
 
-func testFailover(t *testing.T, f failover) {
+func testFailover(t *testing.T, f takeover) {
 	// An ending that is sure, and one that Redis has acknowledged.
 	sure, quick := newCrowd(t, f, RedisConfig{RevokeReplicas: 1}), newCrowd(t, f, RedisConfig{})
 	visitors := newVisitors(t, f)
@@ -152,7 +152,7 @@ type visitors struct {
 	round   int // of visits by all of them, all of which were answered
 }
 
-func newVisitors(t *testing.T, f failover) *visitors {
+func newVisitors(t *testing.T, f takeover) *visitors {
 	b := &backend{testClock: &testClock{runs: true}, prefix: randomPrefix(), client: f.client()}
 	t.Cleanup(func() { b.client.Close() })
 	v := &visitors{t: t, site: newSite(t, b, Config{StoreTimeout: 2 * time.Second})}
@@ -212,7 +212,7 @@ type crowd struct {
 	ended, live []Key
 }
 
-func newCrowd(t *testing.T, f failover, cfg RedisConfig) *crowd {
+func newCrowd(t *testing.T, f takeover, cfg RedisConfig) *crowd {
 	b := &backend{testClock: &testClock{runs: true}, prefix: randomPrefix(), client: f.client()}
 	t.Cleanup(func() { b.client.Close() })
 	return &crowd{backend: b, t: t, store: b.store(t, cfg), subject: f.subject}
