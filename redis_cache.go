@@ -102,7 +102,7 @@ func (s *RedisStore) pastCache(ctx context.Context, command func(redis.Cmdable))
 	}
 	pipe := s.client.Pipeline()
 	command(pipe)
-	_, _ = pipe.Exec(ctx) // the error is the command's, too
+	execAll(ctx, pipe)
 }
 
 // getPastCache is client.Get, but go-redis keeps no answers for a *string.

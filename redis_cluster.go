@@ -40,25 +40,19 @@ func notExecuted(err error) bool {
 	})
 }
 
-// repeatDeadline returns until when to repeat what a Cluster has not done.
-func repeatDeadline(ctx context.Context) time.Time {
+// again reports whether to repeat what was begun and ended with err, as a
+// Cluster has not executed it, after a pause.
+func (s *RedisStore) again(ctx context.Context, begun time.Time, err error) bool {
+	_, cluster := s.client.(*redis.ClusterClient)
+	return cluster && notExecuted(err) && pause(ctx, repeatDeadline(ctx, begun))
+}
+
+// repeatDeadline returns until when to repeat what was begun.
+func repeatDeadline(ctx context.Context, begun time.Time) time.Time {
 	if deadline, ok := ctx.Deadline(); ok {
 		return deadline
 	}
-	return time.Now().Add(repeatFor)
-}
-
-// executed calls run until a Cluster has begun with its command, or no time is
-// left.
-func (s *RedisStore) executed(ctx context.Context, run func() error) error {
-	err := run()
-	if _, ok := s.client.(*redis.ClusterClient); !ok {
-		return err
-	}
-	for end := repeatDeadline(ctx); notExecuted(err) && pause(ctx, end); {
-		err = run()
-	}
-	return err
+	return begun.Add(repeatFor)
 }
 
 // pause waits before a repetition, or reports that there is no time for one.

@@ -192,13 +192,13 @@ func (s *RedisStore) records(ctx context.Context, found []position) (records []a
 			keys = append(keys, s.recordKey(byte(p), found[i].id))
 		}
 		if len(keys) == len(found) {
-			err = s.executed(ctx, func() error {
-				var cmd *redis.SliceCmd
-				s.pastCache(ctx, func(c redis.Cmdable) { cmd = c.MGet(ctx, keys...) })
-				records, err = cmd.Result()
-				return err
-			})
-			return records, err
+			for begun := time.Now(); ; {
+				var records *redis.SliceCmd
+				s.pastCache(ctx, func(c redis.Cmdable) { records = c.MGet(ctx, keys...) })
+				if !s.again(ctx, begun, records.Err()) {
+					return records.Result()
+				}
+			}
 		}
 		cmds = append(cmds, pipe.MGet(ctx, keys...))
 	}

@@ -47,7 +47,7 @@ func (s *RedisStore) delete(ctx context.Context, record string) error {
 // the script.
 func (s *RedisStore) replicated(ctx context.Context, record string, end func(pipe redis.Pipeliner, known bool) *redis.Cmd) *redis.Cmd {
 	var ended *redis.Cmd // the first reply
-	for deadline, known, lost := repeatDeadline(ctx), true, 0; ; {
+	for deadline, known, lost := repeatDeadline(ctx, time.Now()), true, 0; ; {
 		master, err := s.master(ctx, record)
 		if err != nil {
 			return redis.NewCmdResult(nil, err)
@@ -61,7 +61,7 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 		cmd := end(pipe, known)
 		mark := pipe.Set(ctx, record[:len(s.tags[0])]+"wait", "", time.Millisecond)
 		replicas := pipe.Do(ctx, "wait", s.replicas, wait.Milliseconds())
-		_, _ = pipe.Exec(ctx) // the error is that of a command, too
+		execAll(ctx, pipe)
 		if known && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 			known = false
 			continue

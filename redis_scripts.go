@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -56,7 +57,7 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 			}
 		}
 		if pipe.Len() > 0 {
-			_, _ = pipe.Exec(ctx) // the error is that of a command, too
+			execAll(ctx, pipe)
 		}
 	}
 	for _, cmd := range cmds {
@@ -67,15 +68,27 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 	return cmds, nil
 }
 
+// execAll sends pipe. The error is that of a command, too, also if nothing was
+// sent: when AUTH is refused, go-redis leaves commands without one.
+func execAll(ctx context.Context, pipe redis.Pipeliner) {
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || slices.ContainsFunc(cmds, func(cmd redis.Cmder) bool { return cmd.Err() != nil }) {
+		return
+	}
+	for _, cmd := range cmds {
+		cmd.SetErr(err)
+	}
+}
+
 // run runs a script, which writes what it declares.
 func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
-	var cmd *redis.Cmd
-	_ = s.executed(ctx, func() error { // the error is cmd's, too
-		cmd = script.Run(ctx, s.client, keys, args...)
-		return cmd.Err()
-	})
-	return cmd
+	for begun := time.Now(); ; {
+		cmd := script.Run(ctx, s.client, keys, args...)
+		if !s.again(ctx, begun, cmd.Err()) {
+			return cmd
+		}
+	}
 }
 
 // runOnce is run for a script that go-redis must not repeat when the reply is
@@ -91,15 +104,15 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd
 	}
-	var cmd *redis.Cmd
-	_ = s.executed(ctx, func() error { // the error is cmd's, too
-		cmd = run("evalsha", script.Hash())
+	for begun := time.Now(); ; {
+		cmd := run("evalsha", script.Hash())
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 			cmd = run("eval", source)
 		}
-		return cmd.Err()
-	})
-	return cmd
+		if !s.again(ctx, begun, cmd.Err()) {
+			return cmd
+		}
+	}
 }
 
 type onceCmd struct{ *redis.Cmd }
