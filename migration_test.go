@@ -61,6 +61,8 @@ func TestSlotMovesUnderLoad(t *testing.T) {
 	for range idle {
 		mustStore(t, s.backend, store, newTicket(s.backend, s.subject()))
 	}
+	ctx, cancel := context.WithTimeout(s.ctx(t), redistest.Patience) // that of a move on a busy machine
+	defer cancel()
 	var stop atomic.Bool
 	var done, kept, slowest atomic.Int64
 	var wg sync.WaitGroup
@@ -68,7 +70,7 @@ func TestSlotMovesUnderLoad(t *testing.T) {
 		wg.Go(func() {
 			for i := 0; !stop.Load(); i++ {
 				start := time.Now()
-				err := visitSlot(s.ctx(t), s, store, i+w)
+				err := visitSlot(ctx, s, store, i+w)
 				if err != nil {
 					t.Errorf("%d: %v", (i+w)%4, err)
 					return

@@ -41,10 +41,10 @@ func (s *RedisStore) delete(ctx context.Context, record string) error {
 }
 
 // replicated sends what ends something to the master of record, and WAIT behind
-// it on the same connection: WAIT looks only at what its connection has written.
-// So between them goes a write that is always one, as what has been ended before
-// may have reached no replica yet. known says whether to take it that Redis has
-// the script.
+// it on the same connection: WAIT looks only at what its connection has sent, and
+// from Redis 7.2 on at what that has written. So between them goes a write that
+// is always one, as what has been ended before may have reached no replica yet.
+// known says whether to take it that Redis has the script.
 func (s *RedisStore) replicated(ctx context.Context, record string, end func(pipe redis.Pipeliner, known bool) *redis.Cmd) *redis.Cmd {
 	var ended *redis.Cmd // the first reply
 	for deadline, known, lost := repeatDeadline(ctx, time.Now()), true, 0; ; {
