@@ -222,13 +222,16 @@ func testOutage(t *testing.T, c outageCase) {
 
 	c.begin(t, o)
 	var wg sync.WaitGroup
+	var slowest atomic.Int64
 	for _, op := range operations {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(o.ctx(t), outageTimeout)
 			defer cancel()
 			start := time.Now()
 			err := op.run(ctx)
-			if took := time.Since(start); took > redistest.Patience/4 {
+			took := time.Since(start)
+			slowest.Store(max(slowest.Load(), int64(took)))
+			if took > redistest.Patience/4 {
 				t.Errorf("%s: took %v", op.name, took)
 			}
 			wantOutage(t, op.name, err, map[string][]string{"reads": c.reads, "changes": c.changes, "stops": c.stops}[op.kind])
@@ -252,6 +255,7 @@ func testOutage(t *testing.T, c outageCase) {
 		wg.Go(func() { page("/me", c.reads, alice) })
 	}
 	wg.Wait()
+	t.Logf("the slowest operation took %v", time.Duration(slowest.Load()).Round(time.Millisecond))
 	c.end(t, o)
 
 	if !eventually(func() bool { return well.get(t, "/me", alice).StatusCode == http.StatusOK }) || well.who(t, alice) != "alice" {

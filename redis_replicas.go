@@ -70,6 +70,11 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 			ended = cmd
 		}
 		err = cmp.Or(cmd.Err(), replicas.Err())
+		// Redis refuses the mark when it is full, or the slot is moving; it is not
+		// needed if the script has ended a session.
+		if n, _ := cmd.Int(); err == nil && n <= 0 {
+			err = mark.Err()
+		}
 		again := notExecuted(err)
 		if unanswered(err) {
 			lost++
@@ -78,11 +83,6 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 		if again && pause(ctx, deadline) {
 			s.reload(ctx)
 			continue
-		}
-		// Redis refuses the mark when it is full; it is not needed if the script
-		// has ended a session.
-		if n, _ := cmd.Int(); err == nil && n <= 0 {
-			err = mark.Err()
 		}
 		if n, _ := replicas.Int(); err == nil && n < s.replicas {
 			err = fmt.Errorf("%d replicas have it, want %d", n, s.replicas)
