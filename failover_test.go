@@ -46,12 +46,12 @@ func clusterFailover(t *testing.T) takeover {
 		kill:   masters[0].Stop,
 		whole: func(ctx context.Context) bool {
 			for _, c := range others {
-				slots := c.ClusterSlots(ctx).Val()
-				ok := strings.Contains(c.ClusterInfo(ctx).Val(), "cluster_state:ok\r\n")
-				for _, s := range slots {
-					ok = ok && len(s.Nodes) > 0 && s.Nodes[0].Addr != addrs[0]
+				known := false
+				for line := range strings.Lines(c.ClusterNodes(ctx).Val()) {
+					f := strings.Fields(line) // ID, address, flags, …, slots
+					known = known || len(f) > 8 && strings.HasPrefix(f[1], replicas[0].Addr+"@") && strings.Contains(f[2], "master")
 				}
-				if !ok || len(slots) == 0 {
+				if !known || !strings.Contains(c.ClusterInfo(ctx).Val(), "cluster_state:ok\r\n") {
 					return false
 				}
 			}
