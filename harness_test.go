@@ -180,7 +180,7 @@ func redisOptions(addr string) *redis.Options {
 }
 
 func miniBackend(t testing.TB) *backend {
-	mini := miniredis.RunT(t)
+	mini := redistest.StartMini(t)
 	clock := &testClock{mini: mini}
 	mini.SetTime(clock.now())
 	return (&backend{testClock: clock, addrs: []string{mini.Addr()}, prefix: randomPrefix()}).another(t)

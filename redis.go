@@ -12,6 +12,7 @@ import (
 
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/decoded"
+	"github.com/ticketstore/ticketstore/internal/failover"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -65,6 +66,14 @@ type RedisConfig struct {
 	// a client with a cache is refused. See docs/operations.md.
 	MaxStaleness time.Duration
 
+	// RevokeReplicas is how many replicas have what Remove, Revoke, RevokeAll,
+	// RevokeOthers and Rotate did, when these return nil: with as many as the
+	// master has, a failover undoes none of it. If fewer have it within half of
+	// the context's time, or of the client's ReadTimeout, the error says so: the
+	// session has ended, for now; call again. If zero, they return when the
+	// master has it. The ACL needs +wait. See docs/operations.md.
+	RevokeReplicas int
+
 	// BatchReads has Retrieve read many records in one pipeline when many call
 	// it at once; a few go alone, as without it. Answers are as fresh, contexts
 	// hold, and writes are the same. What it costs: hooks of the client see
@@ -96,6 +105,7 @@ type RedisStore struct {
 	decoded        decoded.Cache[decodedRecord] // by session ID
 	writes         *recentWrites                // nil without MaxStaleness
 	batcher        *batcher                     // nil without BatchReads
+	replicas       int                          // RevokeReplicas
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -106,6 +116,9 @@ type RedisStore struct {
 // that read from replicas, and autopipeliners are refused. Set
 // ContextTimeoutEnabled in its options, or go-redis ignores the deadlines of
 // contexts and an outage takes long to tell.
+//
+// A cluster client gets a hook, which has it look for the new master when one
+// does not answer.
 func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, error) {
 	s := &RedisStore{
 		client:         client,
@@ -114,6 +127,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		maxSessions:    cfg.MaxSessions,
 		whenFull:       "evict",
 		maxTicketBytes: cmp.Or(cfg.MaxTicketBytes, defaultMaxTicketBytes),
+		replicas:       cfg.RevokeReplicas,
 	}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
@@ -152,10 +166,14 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if s.maxTicketBytes < 1 || s.maxTicketBytes > maxMaxTicketBytes {
 		errs = append(errs, problem("MaxTicketBytes", "%d; want 1 to %d", cfg.MaxTicketBytes, maxMaxTicketBytes))
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", errors.Join(errs...))
+	if s.replicas != 0 {
+		errs = append(errs, s.checkReplicas())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", err)
 	}
 	s.repetitions = repetitions(client)
+	failover.Watch(client)
 	return s, nil
 }
 
@@ -307,7 +325,11 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	if KeyUnsent(ctx) {
 		arrived = "unsent"
 	}
-	cmd, unclear := s.runUnclear(ctx, renewScript, renewSource, keys,
+	run := s.runUnclear
+	if verifier != "" {
+		run = s.runEnding // of the old key
+	}
+	cmd, unclear := run(ctx, renewScript, renewSource, keys,
 		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
 		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived)
 	status, err := cmd.Text()
@@ -352,13 +374,12 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		if e, err = parseEnvelope(b); err != nil {
 			// Nothing is there, or nothing that says whose it was; listing
 			// repairs the index.
-			defer s.writing([]string{record})()
-			err = s.client.Del(ctx, record).Err()
+			err = s.delete(ctx, record)
 		} else {
-			var n int
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			n, err = s.run(ctx, removeScript, keys, namedID(id), e.subject, k.verifier()).Int()
-			if err == nil && n < 0 {
+			cmd, _ := s.runEnding(ctx, removeScript, removeSource, keys, namedID(id), e.subject, k.verifier())
+			var n int
+			if n, err = cmd.Int(); err == nil && n < 0 {
 				return superseded(id)
 			}
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 // maxWritten bounds the IDs that recentWrites remembers, some 40 bytes each.
@@ -106,7 +108,7 @@ func (s *RedisStore) pastCache(ctx context.Context, command func(redis.Cmdable))
 	}
 	pipe := s.client.Pipeline()
 	command(pipe)
-	_, _ = pipe.Exec(ctx) // the error is the command's, too
+	redischeck.Exec(ctx, pipe)
 }
 
 // getPastCache is client.Get, but go-redis keeps no answers for a *string.

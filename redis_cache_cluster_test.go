@@ -88,7 +88,7 @@ func TestCheckCachedCluster(t *testing.T) {
 	b := clusterBackend(t)
 	reader, _ := cachedCluster(t, b, time.Hour, redistest.Patience)
 	got, err := reader.Check(t.Context())
-	if err != nil || len(got) != 3 { // no persistence, of each
+	if err != nil || len(got) != 4 { // ReadTimeout, and no persistence, of each
 		t.Errorf("got %q, %v, want nothing about a cache", got, err)
 	}
 	o := cachedClusterOptions(b.addrs, time.Hour)
@@ -107,7 +107,7 @@ func TestCheckCachedCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err = s.Check(t.Context())
-	if err != nil || !slices.Contains(got, b.addrs[1]+": "+noCaching) || len(got) != 4 {
+	if err != nil || !slices.Contains(got, b.addrs[1]+": "+noCaching) || len(got) != 5 {
 		t.Errorf("got %q, %v, want that the cache of %s does not work", got, err, b.addrs[1])
 	}
 }
@@ -260,7 +260,7 @@ func clusterView(t *testing.T, c *redis.Client) string {
 	return strings.Join(nodes, "\n")
 }
 
-// moveSlot moves a slot and its keys.
+// moveSlot moves a slot and its keys, ten at a time, as redis-cli does.
 func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 	id := func(c *redis.Client) string { return c.ClusterMyID(ctx).Val() }
 	if err := errors.Join(
@@ -270,7 +270,7 @@ func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 		return err
 	}
 	for {
-		keys, err := from.ClusterGetKeysInSlot(ctx, slot, 100).Result()
+		keys, err := from.ClusterGetKeysInSlot(ctx, slot, 10).Result()
 		if err != nil {
 			return err
 		}
@@ -295,7 +295,8 @@ func moveSlot(ctx context.Context, from, to *redis.Client, slot int) error {
 // When a master hangs, and its replica takes over, the bound holds.
 func TestCachedClusterFailover(t *testing.T) {
 	t.Parallel()
-	masters, replica := redistest.StartClusterWithReplica(t, 3)
+	masters, replicas := redistest.StartClusterWithReplicas(t, 3, 1)
+	replica := replicas[0]
 	var addrs []string
 	for _, m := range masters {
 		addrs = append(addrs, m.Addr)

@@ -23,8 +23,10 @@ const checkCommands = `
 //
 // The error joins what keeps the store from serving: Redis is "unreachable",
 // "refused" a command or a write, is a "replica" or "too old", or has a "clock"
-// that is over a minute from the application's. The warnings are what to look at while it serves: "context deadlines" that the client
-// ignores, "maxmemory-policy" if it may evict tickets or indexes (it evicts
+// that is over a minute from the application's. The warnings are what to look
+// at while it serves: "context deadlines" that the client ignores, a "failover"
+// that a Cluster's client finds late, "maxmemory-policy" if it may evict
+// tickets or indexes (it evicts
 // nothing without a maxmemory), no "persistence", a "clock" over a second off,
 // the client's "cache" if it does not work; "unknown" where the server does not
 // say. Log them, but fail no readiness probe over them: they do not go away by

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 
@@ -24,6 +23,7 @@ import (
 const (
 	noDeadlines        = "context deadlines: ignored: an outage takes long to tell; set ContextTimeoutEnabled in the client's options"
 	noPersistence      = "persistence: none: a restart of Redis signs everyone out; set appendonly yes, or save"
+	slowFailover       = "failover: slow: the client may wait for ReadTimeout, 2m0s (0: for ever), for a master that hangs before it finds the one that took over; set a second"
 	unknownPersistence = "persistence: unknown: the server does not say (INFO, CONFIG GET save)"
 	unknownPolicy      = "maxmemory-policy: unknown: the server does not say (INFO)"
 	unknownVersion     = "version: unknown: the server does not say (INFO)"
@@ -359,12 +359,19 @@ func TestCheckCluster(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	var want []string
+	want := []string{slowFailover}
 	for _, addr := range addrs {
 		want = append(want, addr+": "+noPersistence)
 	}
 	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true}), want)
-	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{}), append([]string{noDeadlines}, want...))
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{}), slices.Insert(slices.Clone(want), 1, noDeadlines))
+	quick := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true, ReadTimeout: 2 * time.Second})
+	defer quick.Close()
+	if s, err := NewRedisStore(quick, RedisConfig{}); err != nil {
+		t.Error(err)
+	} else if got, _ := s.Check(t.Context()); slices.ContainsFunc(got, func(w string) bool { return strings.HasPrefix(w, "failover") }) {
+		t.Errorf("got %q, want nothing about a failover", got)
+	}
 
 	// One node of three is cut off, then all.
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -374,9 +381,9 @@ func TestCheckCluster(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}
 	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, Dialer: dial}),
-		[]string{want[0], want[2]}, addrs[1]+": unreachable: cut off")
+		[]string{want[0], want[1], want[3]}, addrs[1]+": unreachable: cut off")
 	dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("cut off") }
-	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, Dialer: dial}), nil, "unreachable: cut off")
+	wantCheck(t, t.Context(), cluster(redis.ClusterOptions{ContextTimeoutEnabled: true, Dialer: dial}), want[:1], "unreachable: cut off")
 
 	// A client that is not a cluster's works for the slots of its node alone.
 	refused := 0
@@ -432,7 +439,7 @@ func TestCheckInfo(t *testing.T) {
 			[]string{"replica: writes belong on its master, a:1; connect to that\ntoo old: Redis 6.0.1; "}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mini := miniredis.RunT(t)
+			mini := redistest.StartMini(t)
 			mini.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
 				if cmd != "INFO" {
 					return false

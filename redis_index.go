@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 const (
@@ -121,7 +122,7 @@ func (s *RedisStore) Session(ctx context.Context, subject, id string) (Session, 
 	pipe := s.client.Pipeline()
 	record := pipe.Get(ctx, s.recordKey(p, id))
 	score := pipe.ZScore(ctx, s.indexKeys(p, subject)[0], id)
-	_, _ = pipe.Exec(ctx) // the error is that of a command, too
+	redischeck.Exec(ctx, pipe)
 	for _, err := range []error{record.Err(), score.Err()} {
 		// Another type there, put by hand, says as little as nothing there.
 		if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
@@ -210,7 +211,7 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	cmd, unclear := s.runUnclear(ctx, revokeScript, revokeSource, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...)
+	cmd, unclear := s.runEnding(ctx, revokeScript, revokeSource, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...)
 	if n, err = cmd.Int(); err != nil {
 		return 0, unclear, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

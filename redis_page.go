@@ -193,9 +193,13 @@ func (s *RedisStore) records(ctx context.Context, found []position) (records []a
 			keys = append(keys, s.recordKey(byte(p), found[i].id))
 		}
 		if len(keys) == len(found) {
-			var records *redis.SliceCmd
-			s.pastCache(ctx, func(c redis.Cmdable) { records = c.MGet(ctx, keys...) })
-			return records.Result()
+			for begun := time.Now(); ; {
+				var records *redis.SliceCmd
+				s.pastCache(ctx, func(c redis.Cmdable) { records = c.MGet(ctx, keys...) })
+				if !s.again(ctx, begun, records.Err()) {
+					return records.Result()
+				}
+			}
 		}
 		cmds = append(cmds, pipe.MGet(ctx, keys...))
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 // The scripts are the only writers, but for what Remove does to a record that
@@ -36,18 +38,19 @@ var (
 
 	storeSource  = commonLua + storeLua
 	renewSource  = commonLua + renewLua
+	removeSource = commonLua + removeLua
 	revokeSource = commonLua + revokeLua
 
-	storeScript  = redis.NewScript(storeSource)
-	renewScript  = redis.NewScript(renewSource)
-	arriveScript = redis.NewScript(commonLua + arriveLua)
-	removeScript = redis.NewScript(commonLua + removeLua)
-	revokeScript = redis.NewScript(revokeSource)
-	pruneScript  = redis.NewScript(commonLua + pruneLua)
+	storeScript  = redischeck.NewScript(storeSource)
+	renewScript  = redischeck.NewScript(renewSource)
+	arriveScript = redischeck.NewScript(commonLua + arriveLua)
+	removeScript = redischeck.NewScript(removeSource)
+	revokeScript = redischeck.NewScript(revokeSource)
+	pruneScript  = redischeck.NewScript(commonLua + pruneLua)
 
 	// These only read.
-	countScript = redis.NewScript(countLua)
-	pageScript  = redis.NewScript(pageLua)
+	countScript = redischeck.NewScript(countLua)
+	pageScript  = redischeck.NewScript(pageLua)
 )
 
 // runEach makes calls of a script that only reads, each with its keys, in one
@@ -62,7 +65,7 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 			}
 		}
 		if pipe.Len() > 0 {
-			_, _ = pipe.Exec(ctx) // the error is that of a command, too
+			redischeck.Exec(ctx, pipe)
 		}
 	}
 	for _, cmd := range cmds {
@@ -76,7 +79,12 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 // run runs a script, which writes what it declares.
 func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
-	return script.Run(ctx, s.client, keys, args...)
+	for begun := time.Now(); ; {
+		cmd := script.Run(ctx, s.client, keys, args...)
+		if !s.again(ctx, begun, cmd.Err()) {
+			return cmd
+		}
+	}
 }
 
 // runOnce is run for a script that go-redis must not repeat when the reply is
@@ -92,11 +100,15 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
 		return cmd.Cmd
 	}
-	cmd := run("evalsha", script.Hash())
-	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-		cmd = run("eval", source)
+	for begun := time.Now(); ; {
+		cmd := run("evalsha", script.Hash())
+		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			cmd = run("eval", source)
+		}
+		if !s.again(ctx, begun, cmd.Err()) {
+			return cmd
+		}
 	}
-	return cmd
 }
 
 // repetitions returns how often client would repeat a command whose reply is lost.

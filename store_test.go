@@ -62,6 +62,9 @@ func TestNewRedisStoreBadInput(t *testing.T) {
 		"closing brace":  {client, RedisConfig{Prefix: "a}"}, []string{"Prefix"}},
 		"cap too high":   {client, RedisConfig{MaxSessions: 10_001}, []string{"MaxSessions: 10001"}},
 		"ticket limits":  {client, RedisConfig{MaxTicketBytes: 1<<20 + 1}, []string{"MaxTicketBytes: 1048577"}},
+		"replicas":       {client, RedisConfig{RevokeReplicas: 2}, nil},
+		"no replicas":    {client, RedisConfig{RevokeReplicas: -1}, []string{"RevokeReplicas: -1"}},
+		"other client":   {struct{ redis.UniversalClient }{client}, RedisConfig{RevokeReplicas: 1}, []string{"RevokeReplicas: it needs one connection"}},
 		"negative limit": {client, RedisConfig{MaxTicketBytes: -1}, []string{"MaxTicketBytes: -1"}},
 	} {
 		s, err := NewRedisStore(test.client, test.cfg)

@@ -44,6 +44,9 @@
 //     Core does, also for another user.
 //   - Times are kept to the second, and all sessions are in one slot of a Redis
 //     Cluster, which InstanceName has to name.
+//   - It takes SHA-1, to tell one record from another in few bytes, as the
+//     scripts of both runtimes do, and so panics under GODEBUG=fips140=only, as
+//     do a KeyRing's keys whose algorithm is HMACSHA1.
 //
 // RedisTicketStore.cs in examples/aspnetcore is an ITicketStore that runs the
 // same scripts as Store. With it in the application, revocation is final and

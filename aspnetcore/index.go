@@ -10,6 +10,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 const revokeBatch = 1000 // records in one script
@@ -203,7 +204,7 @@ func (s *Store) records(ctx context.Context, entries []redis.Z) ([]*record, erro
 	for i, z := range entries {
 		replies[i] = pipe.HMGet(ctx, s.recordKey(keyOf(z)), recordFields...)
 	}
-	_, _ = pipe.Exec(ctx) // the error is that of a reply, too
+	redischeck.Exec(ctx, pipe)
 	records := make([]*record, len(entries))
 	for i, z := range entries {
 		reply, err := replies[i].Result()

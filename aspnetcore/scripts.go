@@ -3,7 +3,7 @@ package aspnetcore
 import (
 	_ "embed"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
 // Go writes records by these scripts alone. Each is atomic and declares every
@@ -26,10 +26,10 @@ var (
 	//go:embed scripts/prune.lua
 	pruneLua string
 
-	storeScript  = redis.NewScript(censusLua + commonLua + storeLua)
-	renewScript  = redis.NewScript(censusLua + commonLua + renewLua)
-	indexScript  = redis.NewScript(censusLua + commonLua + indexLua)
-	removeScript = redis.NewScript(censusLua + commonLua + removeLua)
-	revokeScript = redis.NewScript(censusLua + commonLua + revokeLua)
-	pruneScript  = redis.NewScript(censusLua + commonLua + pruneLua)
+	storeScript  = redischeck.NewScript(censusLua + commonLua + storeLua)
+	renewScript  = redischeck.NewScript(censusLua + commonLua + renewLua)
+	indexScript  = redischeck.NewScript(censusLua + commonLua + indexLua)
+	removeScript = redischeck.NewScript(censusLua + commonLua + removeLua)
+	revokeScript = redischeck.NewScript(censusLua + commonLua + revokeLua)
+	pruneScript  = redischeck.NewScript(censusLua + commonLua + pruneLua)
 )

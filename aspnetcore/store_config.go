@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/failover"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -99,6 +100,7 @@ func NewStore(client redis.UniversalClient, cfg StoreConfig) (*Store, error) {
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("aspnetcore: invalid store: %w", errors.Join(errs...))
 	}
+	failover.Watch(client)
 	return s, nil
 }
 

@@ -513,7 +513,8 @@ func TestCheckCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{node.Options().Addr + ": persistence: none: a restart of Redis signs everyone out; set appendonly yes, or save"}
+	want := []string{"failover: slow: the client may wait for ReadTimeout, 2m0s (0: for ever), for a master that hangs before it finds the one that took over; set a second",
+		node.Options().Addr + ": persistence: none: a restart of Redis signs everyone out; set appendonly yes, or save"}
 	if got, err := s.Check(t.Context()); err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore"
@@ -43,7 +42,7 @@ func TestMiniredis(t *testing.T) {
 
 // miniredisFixture gives server and store one clock, which stands still.
 func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
-	server := miniredis.RunT(t)
+	server := redistest.StartMini(t)
 	client := redis.NewClient(redistest.Options(server.Addr()))
 	t.Cleanup(func() { client.Close() })
 	var mu sync.Mutex

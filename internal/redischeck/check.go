@@ -17,13 +17,17 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
+// maxReadTimeout is how long a Cluster's client may wait for one that hangs, to
+// learn in time who has its slots: it asks with no other deadline, anyone.
+const maxReadTimeout = 2 * time.Second
+
 // Servers reports how fit the masters of the slots of keys are, where nothing
 // is ever kept. What it reports is said at RedisStore.Check. It runs commands,
 // a list of Lua tables about a key k, so that none has an effect: it fails as
 // the store would, where an ACL refuses one, on a replica, when memory or the
 // disk is full. If cached, the client's own cache is tried, too.
 func Servers(ctx context.Context, client redis.UniversalClient, keys []string, commands string, cached bool) (warnings []string, err error) {
-	script := redis.NewScript(`
+	script := NewScript(`
 local k = KEYS[1]
 for _, command in ipairs({` + commands + `}) do
   local reply = redis.pcall(unpack(command))
@@ -36,6 +40,9 @@ return 'OK'`)
 		heeded = c.Options().ContextTimeoutEnabled
 	case *redis.ClusterClient:
 		heeded = c.Options().ContextTimeoutEnabled
+		if wait := c.Options().ReadTimeout; wait == 0 || wait > maxReadTimeout {
+			warnings = append(warnings, fmt.Sprintf("failover: slow: the client may wait for ReadTimeout, %v (0: for ever), for a master that hangs before it finds the one that took over; set a second", wait))
+		}
 	default:
 		warnings = append(warnings, fmt.Sprintf("context deadlines: unknown: the client is a %T", c))
 	}

@@ -34,22 +34,41 @@ func SharedCluster(tb testing.TB) []string {
 	return shared.cluster
 }
 
-// StartClusterWithReplica is StartCluster with a replica of the first master,
-// which takes over some four seconds after that has hung.
-func StartClusterWithReplica(tb testing.TB, n int) (masters []*Server, replica *Server) {
+// StartClusterWithReplicas is StartCluster with a replica each of the first
+// masters, which takes over some four seconds after its master has hung or
+// ended.
+func StartClusterWithReplicas(tb testing.TB, n, withReplica int) (masters, replicas []*Server) {
 	tb.Helper()
 	const nodeTimeout = 2 * time.Second
 	masters = startMasters(tb, tb.Cleanup, n, nodeTimeout)
-	replica = startNode(tb, tb.Cleanup, nodeTimeout)
-	ctx, c := context.Background(), replica.client()
+	for i, master := range masters[:withReplica] {
+		replica := startNode(tb, tb.Cleanup, nodeTimeout)
+		replicas = append(replicas, replica)
+		meet(tb, replica, master)
+		check(tb, awaitCluster(replica, n+i+1))
+		replicate(tb, replica, master)
+	}
+	for _, s := range masters {
+		check(tb, awaitCluster(s, n+withReplica))
+	}
+	return masters, replicas
+}
+
+func meet(tb testing.TB, s, other *Server) {
+	tb.Helper()
+	c := s.client()
 	defer c.Close()
-	host, port, err := net.SplitHostPort(masters[0].Addr)
+	host, port, err := net.SplitHostPort(other.Addr)
 	check(tb, err)
-	check(tb, c.ClusterMeet(ctx, host, port).Err())
-	check(tb, awaitCluster(replica, n+1))
-	first := masters[0].client()
-	defer first.Close()
-	check(tb, c.ClusterReplicate(ctx, first.ClusterMyID(ctx).Val()).Err())
+	check(tb, c.ClusterMeet(context.Background(), host, port).Err())
+}
+
+func replicate(tb testing.TB, replica, master *Server) {
+	tb.Helper()
+	ctx, c, m := context.Background(), replica.client(), master.client()
+	defer c.Close()
+	defer m.Close()
+	check(tb, c.ClusterReplicate(ctx, m.ClusterMyID(ctx).Val()).Err())
 	check(tb, replica.await(func(ctx context.Context) error {
 		info, err := c.Info(ctx, "replication").Result()
 		if err == nil && !strings.Contains(info, "master_link_status:up\r\n") {
@@ -57,7 +76,17 @@ func StartClusterWithReplica(tb testing.TB, n int) (masters []*Server, replica *
 		}
 		return err
 	}))
-	return masters, replica
+}
+
+// Detach has a replica lose its master, as if the network between them were
+// cut: it goes on with what it has, and can be promoted.
+func (s *Server) Detach() {
+	s.tb.Helper()
+	ctx, c := context.Background(), s.client()
+	defer c.Close()
+	// A master without a password refuses one.
+	check(s.tb, c.ConfigSet(ctx, "masterauth", "x").Err())
+	check(s.tb, c.ClientKillByFilter(ctx, "type", "master").Err())
 }
 
 func startCluster(tb testing.TB, cleanup func(func()), n int) (addrs []string) {

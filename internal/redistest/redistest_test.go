@@ -174,6 +174,50 @@ func TestSentinel(t *testing.T) {
 	}))
 }
 
+// A replica that is detached takes over with what it has.
+func TestFailover(t *testing.T) {
+	for name, start := range map[string]func(*testing.T) (c redis.UniversalClient, master, replica *Server){
+		"cluster": func(t *testing.T) (redis.UniversalClient, *Server, *Server) {
+			masters, replicas := StartClusterWithReplicas(t, 3, 3)
+			var addrs []string
+			for _, s := range masters {
+				addrs = append(addrs, s.Addr)
+			}
+			return redis.NewClusterClient(ClusterOptions(addrs)), masters[0], replicas[0]
+		},
+		"sentinel": func(t *testing.T) (redis.UniversalClient, *Server, *Server) {
+			sentinels, master, replica := StartSentinels(t)
+			return redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: sentinels}), master, replica
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, master, replica := start(t)
+			defer c.Close()
+			direct := open(t, Options(replica.Addr))
+			const key = "{b}" // in a slot of the first master's
+			check(t, c.Set(t.Context(), key, "before", 0).Err())
+			check(t, awaitReplica(master))
+			replica.Detach()
+			check(t, replica.await(func(ctx context.Context) error {
+				if info := direct.Info(ctx, "replication").Val(); !strings.Contains(info, "master_link_status:down") {
+					return errors.New(info)
+				}
+				return nil
+			}))
+			check(t, c.Set(t.Context(), key, "lost", 0).Err())
+			master.Stop()
+			check(t, replica.await(func(ctx context.Context) error {
+				got, err := direct.Get(ctx, key).Result()
+				if role := direct.Info(ctx, "replication").Val(); err == nil && (got != "before" || !strings.Contains(role, "role:master")) {
+					err = fmt.Errorf("it has %q: %s", got, role)
+				}
+				return err
+			}))
+		})
+	}
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s, conf := StartTLS(t)

@@ -5,6 +5,7 @@ package redistest
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -74,14 +75,16 @@ func Start(tb testing.TB, args ...string) *Server {
 	return start(tb, tb.Cleanup, nil, args...)
 }
 
-// start starts a server that cleanup is told how to stop. Without redis-server
-// it skips the test, but fails it under CI=true, where a missing part must not
-// look green.
+// start starts a server that cleanup is told how to stop: redis-server, or what
+// the environment variable REDIS_SERVER names, such as a valkey-server. Without
+// redis-server it skips the test, but fails it under CI=true, where a missing
+// part must not look green.
 func start(tb testing.TB, cleanup func(func()), conf *tls.Config, args ...string) *Server {
 	tb.Helper()
-	exe, err := exec.LookPath("redis-server")
-	if err != nil && os.Getenv("CI") == "true" {
-		tb.Fatal("redis-server is not on the PATH")
+	name := cmp.Or(os.Getenv("REDIS_SERVER"), "redis-server")
+	exe, err := exec.LookPath(name)
+	if err != nil && (os.Getenv("CI") == "true" || name != "redis-server") {
+		tb.Fatalf("%s is not there: %v", name, err)
 	} else if err != nil {
 		tb.Skip("redis-server is not on the PATH")
 	}

@@ -62,7 +62,7 @@ type Site struct {
 // New returns a Site on miniredis, of which tune may change the Manager.
 func New(t *testing.T, tune ...func(*ticketstore.Config)) *Site {
 	t.Helper()
-	mini := miniredis.RunT(t)
+	mini := redistest.StartMini(t)
 	s := NewAt(t, mini.Addr(), tune...)
 	s.Mini = mini
 	mini.SetTime(s.Now)
