@@ -52,89 +52,81 @@ type operation struct {
 	Call, Return int64
 }
 
-// A state is that of a session. A revision or a key that nobody has seen, as the
-// answer was lost, is "?".
+// A state is that of a session. A revision that nobody has seen, as the answer
+// was lost, is "?", and so is a key, which nobody has.
 type state struct {
 	begun, ended           bool
 	content, revision, key string
+	previous               string // the key that was rotated away, which only reads and removes
 }
 
 // model is one session. An operation whose outcome is unknown may take effect at
 // any time after its call, or never: see [linearizable].
-var model = (&porcupine.NondeterministicModel{
-	Init: func() []any { return []any{state{}} },
-	Step: func(from, input, _ any) []any {
-		s, o := from.(state), input.(operation)
-		next, ok := step(s, o)
-		switch {
-		case !ok:
-			return nil
-		case o.Kind == remove && !next.ended:
-			// A key that has been rotated away may still end the session.
-			ended := next
-			ended.ended = next.begun
-			return []any{next, ended}
-		}
-		return []any{next}
+var model = porcupine.Model{
+	Init: func() any { return state{} },
+	Step: func(from, input, _ any) (bool, any) {
+		next, ok := step(from.(state), input.(operation))
+		return ok, next
 	},
-}).ToModel()
+}
 
 func step(s state, o operation) (state, bool) {
-	live := s.begun && !s.ended
-	seen := func(known, got string) bool { return known == got || known == "?" }
 	if o.Kind == store {
 		return state{begun: true, content: o.Content, revision: o.Revision, key: o.Key}, !s.begun
 	}
-	// A key that has been rotated away may still read and, at a store, be taken
-	// for the current one while nobody has used that: what matters is that it
-	// changes nothing, and reads nothing that has ended.
-	current := live && seen(s.key, o.Key)
-	switch {
-	case o.Result == unknown:
-		switch o.Kind {
-		case renew, rotate:
-			if current && seen(s.revision, o.Replaces) {
-				s.content, s.revision = o.Content, "?"
-				if o.Kind == rotate {
-					s.key = "?"
-				}
-			}
-		case remove:
-			s.ended = s.ended || current
-		case revoke, sweep:
-			s.ended = s.begun
-		}
-		return s, true
-
-	case o.Kind == retrieve && o.Result == ok:
-		if o.Revision == "" { // by a key that has been rotated away
-			return s, live && s.content == o.Content
-		}
-		good := live && s.content == o.Content && seen(s.revision, o.Revision) && seen(s.key, o.Key)
-		s.revision, s.key = o.Revision, o.Key
-		return s, good
-
-	case (o.Kind == renew || o.Kind == rotate) && o.Result == ok:
-		good := current && seen(s.revision, o.Replaces)
-		s.content, s.revision, s.key = o.Content, o.Revision, o.Key
+	live := s.begun && !s.ended
+	current, previous := live && o.Key == s.key, live && o.Key == s.previous
+	seen := func(revision string) bool { return revision == s.revision || s.revision == "?" }
+	change := func(revision, key string) {
+		s.content, s.revision = o.Content, revision
 		if o.Kind == rotate {
-			s.key = o.NewKey
+			s.key, s.previous = key, o.Key
 		}
+	}
+	switch o.Kind {
+	case retrieve:
+		switch {
+		case o.Result == notFound:
+			return s, !current && !previous
+		case o.Revision == "":
+			return s, previous && s.content == o.Content
+		}
+		good := current && s.content == o.Content && seen(o.Revision)
+		s.revision = o.Revision
 		return s, good
-	case o.Kind == renew || o.Kind == rotate || o.Kind == retrieve:
-		if o.Result == conflict {
-			return s, live && (o.Key != s.key || o.Replaces != s.revision)
-		}
-		return s, !live || o.Key != s.key
 
-	case o.Kind == remove:
-		s.ended = s.ended || live && (o.Key == s.key || s.key == "?")
+	case renew, rotate:
+		switch o.Result {
+		case unknown:
+			if current && seen(o.Replaces) {
+				change("?", "?")
+			}
+			return s, true
+		case notFound:
+			return s, !current && !previous
+		case conflict:
+			return s, previous || current && o.Replaces != s.revision
+		}
+		good := current && seen(o.Replaces)
+		change(o.Revision, o.NewKey)
+		return s, good
+
+	case remove:
+		switch o.Result {
+		case notFound: // superseded
+			return s, live && !current && !previous
+		case ok:
+			s.ended = s.begun
+			return s, !live || current || previous
+		}
+		s.ended = s.ended || current || previous
 		return s, true
-	case o.Kind == look || o.Kind == keep:
-		return s, live == (o.Result == ok)
-	case o.Kind == revoke:
+
+	case look, keep:
+		return s, o.Result == unknown || live == (o.Result == ok)
+	case revoke:
 		s.ended = s.begun
-		return s, live == (o.Result == ok)
+		return s, o.Result == unknown || live == (o.Result == ok)
 	default: // sweep
 		s.ended = s.begun
 		return s, true
