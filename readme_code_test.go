@@ -65,5 +65,12 @@ func _() {
 	// Sentinel
 	redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: []string{"10.0.0.1:26379"}, ContextTimeoutEnabled: true})
 	// Cluster
-	redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"10.0.0.1:6379", "10.0.0.2:6379"}, ContextTimeoutEnabled: true})
+	redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs:                 []string{"10.0.0.1:6379", "10.0.0.2:6379"},
+		ContextTimeoutEnabled: true,
+		DialTimeout:           time.Second, // find the master that took over soon
+		ReadTimeout:           time.Second,
+		WriteTimeout:          time.Second,
+		DialerRetries:         1,
+	})
 }
