@@ -53,7 +53,8 @@ type backend struct {
 // still otherwise: two readings of it are the same, however slow the machine.
 type testClock struct {
 	mini  *miniredis.Miniredis
-	runs  bool // as real clocks do, for tests of what a real Redis does by itself
+	runs  bool     // as real clocks do, for tests of what a real Redis does by itself
+	marks ownMarks // of all stores, which are of one process
 	mu    sync.Mutex
 	moved time.Duration
 	fixed time.Time // that of the first reading, if it is not set
@@ -102,20 +103,20 @@ func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.writes = b.cached
+	s.writes, s.marks = b.cached, &b.marks
 	if b.batched {
 		s.batcher.together = true
 	}
 	return s
 }
 
-// keys returns what the test has left in Redis.
+// keys returns what the test has left in Redis, but for marks.
 func (b *backend) keys(t testing.TB) []string {
 	t.Helper()
 	var keys []string
 	scan := func(ctx context.Context, c redis.Cmdable) error {
 		found, err := c.Keys(ctx, b.prefix+"*").Result()
-		keys = append(keys, found...)
+		keys = append(keys, slices.DeleteFunc(found, isMark)...)
 		return err
 	}
 	var err error
@@ -415,7 +416,8 @@ func wantNoCookie(t testing.TB, res *http.Response) {
 func newTicket(b *backend, subject string) *Ticket {
 	tk := NewTicket(subject, Claim{Type: "role", Value: "user"})
 	now := b.now().Truncate(time.Millisecond)
-	tk.SignedInAt, tk.IssuedAt = now, now
+	// Rounded down, it would be before a revocation a moment ago.
+	tk.SignedInAt, tk.IssuedAt = now.Add(time.Millisecond), now
 	tk.ExpiresAt = now.Add(time.Hour)
 	tk.EndsAt = now.Add(12 * time.Hour)
 	return tk
@@ -503,4 +505,10 @@ func (c *counter) take() string {
 	}
 	c.n = map[string]int{}
 	return strings.Join(parts, " ")
+}
+
+// isMark reports whether a key is a mark, which stays for an hour whatever ends.
+func isMark(key string) bool {
+	_, name, _ := strings.Cut(key, "}")
+	return name == "revoked" || strings.HasPrefix(name, "revoked:")
 }

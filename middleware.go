@@ -128,7 +128,7 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		w.Header().Add("Vary", "Cookie")
 	}
 	if res != nil {
-		res = new(*res)
+		res = &resolution{manager: res.manager, ticket: res.ticket, key: res.key, keys: res.keys, presented: res.presented, why: res.why}
 	} else {
 		var err error
 		if res, err = m.resolve(r); err != nil {
@@ -137,7 +137,7 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		}
 		m.slide(r, res)
 	}
-	res.Context, res.outer = r.Context(), outer
+	res.Context, res.outer, res.arrived = r.Context(), outer, clock.Now(r.Context())
 	return r.WithContext(res), true
 }
 
@@ -193,6 +193,14 @@ func (res *resolution) Value(key any) any {
 // none.
 func attached(ctx context.Context) *resolution {
 	res, _ := ctx.Value(contextKey{}).(*resolution)
+	return res
+}
+
+// outermost returns the resolution that was the first for its request.
+func (res *resolution) outermost() *resolution {
+	for res != nil && res.outer != nil {
+		res = res.outer
+	}
 	return res
 }
 

@@ -74,6 +74,12 @@ type RedisConfig struct {
 	// master has it. The ACL needs +wait. See docs/operations.md.
 	RevokeReplicas int
 
+	// History is how long endings are remembered, 1 minute to 400 days; see
+	// [RedisStore.Endings] and [RedisStore.History]. It is the same in all
+	// processes. If zero, nothing is remembered, and nothing of this costs
+	// anything. What it costs otherwise is in docs/operations.md.
+	History time.Duration
+
 	// BatchReads has Retrieve read many records in one pipeline when many call
 	// it at once; a few go alone, as without it. Answers are as fresh, contexts
 	// hold, and writes are the same. What it costs: hooks of the client see
@@ -106,6 +112,9 @@ type RedisStore struct {
 	writes         *recentWrites                // nil without MaxStaleness
 	batcher        *batcher                     // nil without BatchReads
 	replicas       int                          // RevokeReplicas
+	history        time.Duration                // History
+	scripts        *scripts                     // silent, or telling of endings
+	marks          *ownMarks
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -128,6 +137,9 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		whenFull:       "evict",
 		maxTicketBytes: cmp.Or(cfg.MaxTicketBytes, defaultMaxTicketBytes),
 		replicas:       cfg.RevokeReplicas,
+		history:        cfg.History,
+		scripts:        silent,
+		marks:          new(ownMarks),
 	}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix
@@ -166,6 +178,12 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if s.maxTicketBytes < 1 || s.maxTicketBytes > maxMaxTicketBytes {
 		errs = append(errs, problem("MaxTicketBytes", "%d; want 1 to %d", cfg.MaxTicketBytes, maxMaxTicketBytes))
 	}
+	if s.history != 0 {
+		s.scripts = telling
+		if s.history < time.Minute || s.history > maxHistory {
+			errs = append(errs, problem("History", "%v; want 1 minute to 400 days, or 0 for none", s.history))
+		}
+	}
 	if s.replicas != 0 {
 		errs = append(errs, s.checkReplicas())
 	}
@@ -186,13 +204,20 @@ func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
 	if end, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(end))
 	}
+	began := clock.Now(ctx)
+	switch {
+	case !t.began.IsZero():
+		began = t.began
+	case !t.SignedInAt.IsZero():
+		began = earlier(began, t.SignedInAt)
+	}
 	var tried []redisKey
 	for {
 		k, err := newRedisKey(t.Subject)
 		if err != nil {
 			return "", fmt.Errorf("ticketstore: store: %w", err)
 		}
-		lost, again, err := s.tryStore(ctx, t, k)
+		lost, again, err := s.tryStore(ctx, t, k, began)
 		if lost {
 			tried = append(tried, k)
 		}
@@ -219,7 +244,8 @@ func (s *RedisStore) forget(ctx context.Context, k redisKey, subject string, pat
 	defer cancel()
 	id := k.id.String()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, subject)...)
-	_ = s.run(ctx, removeScript, keys, namedID(id), subject, k.verifier()).Err()
+	keys, args := s.telling(cause{cause: "undelivered"}, k.partition, subject, keys, []any{namedID(id), subject, k.verifier()})
+	_ = s.run(ctx, s.scripts.remove, keys, args...).Err()
 }
 
 // tryStore stores t under the ID of k, which is written at most once: by a
@@ -227,7 +253,7 @@ func (s *RedisStore) forget(ctx context.Context, k redisKey, subject string, pat
 // reply is lost, the record tells; lost is set if that does not say that t is
 // stored, which it may yet be. If it is not there, for whatever reason, another
 // ID may be tried again.
-func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost, again bool, err error) {
+func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began time.Time) (lost, again bool, err error) {
 	c := *t
 	c.ID = k.id.String()
 	data, err := s.serializer.Serialize(&c)
@@ -243,13 +269,26 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost,
 	if isSessionID(t.ID) {
 		replaced = t.ID
 	}
+	begins, err := s.begins(&c)
+	if err != nil {
+		return false, false, err
+	}
+	own := leftIn(ctx, t.Subject)
+	if own.mark == "" {
+		own = s.marks.before(t.Subject, began)
+	}
 	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
-	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced, clock.AtServer(ctx).UnixMilli()}
+	keys = append(keys, s.markKey(k.partition, t.Subject), s.markOfAll(k.partition))
+	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced, clock.AtServer(ctx).UnixMilli(),
+		0, own.mark, own.before, begins}
 	var more []string // IDs whose records the script has to declare
 	// Each repetition means that other sign-ins of this subject came between,
 	// or that the cap is much lower than it was.
 	for range maxMaxSessions/scriptBatch + 100 {
-		reply, err := s.runOnce(ctx, storeScript, storeSource, s.withRecords(keys, k.partition, more), appendIDs(args, more)...).StringSlice()
+		sent := clock.Now(ctx)
+		args[underWay] = ceilMilliseconds(sent.Sub(began))
+		keys, args := s.telling(cause{cause: "evicted"}, k.partition, t.Subject, s.withRecords(keys, k.partition, more), appendIDs(args, more))
+		reply, err := s.runOnce(ctx, s.scripts.store, keys, args...).StringSlice()
 		if err != nil {
 			var refused redis.Error
 			if errors.As(err, &refused) || ctx.Err() != nil {
@@ -259,12 +298,21 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost,
 			if have != value {
 				return true, errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
 			}
-			reply = []string{"OK"}
+			if reply, err = s.sinceMarks(ctx, k.partition, t.Subject, own); err != nil {
+				return true, false, fmt.Errorf("ticketstore: store: %w", err)
+			}
 		}
 		switch reply[0] {
 		case "OK":
+			if markedWithin(reply[1], clock.Now(ctx).Sub(sent)) {
+				return true, false, errRevokedMeanwhile
+			}
 			t.ID, t.Revision = c.ID, e.revision
+			// Whoever reads endings does what is left undone here.
+			_, _ = s.sweep(ctx, k.partition, "expired", reply[2:])
 			return false, false, nil
+		case "REVOKED":
+			return false, false, errRevokedMeanwhile
 		case "PAST":
 			return false, false, invalid("ExpiresAt is past by the clock of Redis")
 		case "LATE":
@@ -329,9 +377,10 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	if verifier != "" {
 		run = s.runEnding // of the old key
 	}
-	cmd, unclear := run(ctx, renewScript, renewSource, keys,
-		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived)
+	args := []any{namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
+		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived}
+	_, args = s.telling(cause{}, k.partition, t.Subject, nil, args)
+	cmd, unclear := run(ctx, s.scripts.renew, keys, args...)
 	status, err := cmd.Text()
 	if err != nil {
 		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
@@ -377,7 +426,8 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			err = s.delete(ctx, record)
 		} else {
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			cmd, _ := s.runEnding(ctx, removeScript, removeSource, keys, namedID(id), e.subject, k.verifier())
+			keys, args := s.telling(causeIn(ctx, "signed-out"), k.partition, e.subject, keys, []any{namedID(id), e.subject, k.verifier()})
+			cmd, _ := s.runEnding(ctx, s.scripts.remove, keys, args...)
 			var n int
 			if n, err = cmd.Int(); err == nil && n < 0 {
 				return superseded(id)

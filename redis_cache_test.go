@@ -120,7 +120,7 @@ func TestCachedOwnWrites(t *testing.T) {
 	reader := late(server.Addr)
 	lossy := startProxy(t, server.Addr)
 	unsure := late(lossy.addr)
-	for _, script := range []*redis.Script{renewScript, revokeScript} {
+	for _, script := range []script{silent.renew, silent.revoke} {
 		if err := script.Load(t.Context(), b.client).Err(); err != nil {
 			t.Fatal(err)
 		}

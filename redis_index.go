@@ -56,7 +56,8 @@ func (s *RedisStore) Sessions(ctx context.Context, subject string) ([]Session, e
 		return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 	}
 	for ids := range slices.Chunk(gone, scriptBatch) {
-		if err := s.run(ctx, pruneScript, s.withRecords(keys, p, ids), appendIDs([]any{subject}, ids)...).Err(); err != nil {
+		keys, args := s.telling(cause{}, p, subject, s.withRecords(keys, p, ids), appendIDs([]any{subject}, ids))
+		if err := s.run(ctx, s.scripts.prune, keys, args...).Err(); err != nil {
 			return nil, fmt.Errorf("ticketstore: sessions: %w", err)
 		}
 	}
@@ -77,7 +78,8 @@ func (s *RedisStore) listed(ctx context.Context, keys []string, subject, from st
 	}
 	ids, err := read()
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		if err := s.run(ctx, pruneScript, keys, subject).Err(); err != nil {
+		keys, args := s.telling(cause{}, partition(subject), subject, keys, []any{subject})
+		if err := s.run(ctx, s.scripts.prune, keys, args...).Err(); err != nil {
 			return nil, err
 		}
 		return read()
@@ -186,7 +188,7 @@ func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (re
 // revokeListed ends all sessions of subject but keep. That keep is live is
 // checked in the step that ends the first ones.
 func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
-	ids, err := s.listed(ctx, s.indexKeys(partition(subject), subject), subject, "(0")
+	ids, err := s.mark(ctx, subject)
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
@@ -211,7 +213,8 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 	if keep != "" {
 		kept = s.recordKey(p, keep)
 	}
-	cmd, unclear := s.runEnding(ctx, revokeScript, revokeSource, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids)...)
+	keys, args := s.telling(causeIn(ctx, "revoked"), p, subject, s.withRecords(append(keys, kept), p, ids), appendIDs([]any{subject, keep}, ids))
+	cmd, unclear := s.runEnding(ctx, s.scripts.revoke, keys, args...)
 	if n, err = cmd.Int(); err != nil {
 		return 0, unclear, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

@@ -18,9 +18,9 @@ const lostEndings = 3
 // runEnding is runUnclear for a script that ends a session or a key. With
 // [RedisConfig].RevokeReplicas it returns when that many replicas have what it
 // did; otherwise the error says so.
-func (s *RedisStore) runEnding(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
+func (s *RedisStore) runEnding(ctx context.Context, script script, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
 	if s.replicas == 0 {
-		return s.runUnclear(ctx, script, source, keys, args...)
+		return s.runUnclear(ctx, script, keys, args...)
 	}
 	defer s.writing(keys)()
 	return s.replicated(ctx, keys[0], func(pipe redis.Pipeliner, known bool) *redis.Cmd {

@@ -14,11 +14,17 @@ import (
 )
 
 // The scripts are the only writers, but for what Remove does to a record that
-// it cannot read. Each is atomic and declares every key that it touches, all in
-// one slot of a Redis Cluster.
+// it cannot read, and Forget to what was told. Each is atomic and declares
+// every key that it touches, all in one slot of a Redis Cluster.
 var (
 	//go:embed scripts/common.lua
 	commonLua string
+	//go:embed scripts/silent.lua
+	silentLua string
+	//go:embed scripts/telling.lua
+	tellingLua string
+	//go:embed scripts/settle.lua
+	settleLua string
 	//go:embed scripts/store.lua
 	storeLua string
 	//go:embed scripts/renew.lua
@@ -27,35 +33,52 @@ var (
 	arriveLua string
 	//go:embed scripts/remove.lua
 	removeLua string
+	//go:embed scripts/mark.lua
+	markLua string
 	//go:embed scripts/revoke.lua
 	revokeLua string
 	//go:embed scripts/prune.lua
 	pruneLua string
+	//go:embed scripts/sweep.lua
+	sweepLua string
 	//go:embed scripts/count.lua
 	countLua string
 	//go:embed scripts/page.lua
 	pageLua string
+	//go:embed scripts/endings.lua
+	endingsLua string
 
-	storeSource  = commonLua + storeLua
-	renewSource  = commonLua + renewLua
-	removeSource = commonLua + removeLua
-	revokeSource = commonLua + revokeLua
+	silent  = newScripts(silentLua)
+	telling = newScripts(tellingLua)
 
-	storeScript  = redischeck.NewScript(storeSource)
-	renewScript  = redischeck.NewScript(renewSource)
-	arriveScript = redischeck.NewScript(commonLua + arriveLua)
-	removeScript = redischeck.NewScript(removeSource)
-	revokeScript = redischeck.NewScript(revokeSource)
-	pruneScript  = redischeck.NewScript(commonLua + pruneLua)
+	arriveScript = newScript(commonLua + arriveLua)
+	markScript   = newScript(commonLua + markLua)
 
 	// These only read.
-	countScript = redischeck.NewScript(countLua)
-	pageScript  = redischeck.NewScript(pageLua)
+	countScript   = newScript(countLua)
+	pageScript    = newScript(pageLua)
+	endingsScript = newScript(endingsLua)
 )
+
+// scripts are those that end sessions, or keep up the indexes of those that have
+// ended: without History, and with it.
+type scripts struct{ store, renew, remove, revoke, prune, sweep script }
+
+func newScripts(endings string) *scripts {
+	of := func(source string) script { return newScript(commonLua + endings + settleLua + source) }
+	return &scripts{of(storeLua), of(renewLua), of(removeLua), of(revokeLua), of(pruneLua), of(sweepLua)}
+}
+
+type script struct {
+	*redis.Script
+	source string
+}
+
+func newScript(source string) script { return script{redischeck.NewScript(source), source} }
 
 // runEach makes calls of a script that only reads, each with its keys, in one
 // pipeline; with args that depend on which call it is.
-func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Script, calls [][]string, args func(i int) []any) ([]*redis.Cmd, error) {
+func runEach(ctx context.Context, client redis.UniversalClient, script script, calls [][]string, args func(i int) []any) ([]*redis.Cmd, error) {
 	cmds := make([]*redis.Cmd, len(calls))
 	for _, run := range []func(context.Context, redis.Scripter, []string, ...any) *redis.Cmd{script.EvalSha, script.Eval} {
 		pipe := client.Pipeline()
@@ -77,7 +100,7 @@ func runEach(ctx context.Context, client redis.UniversalClient, script *redis.Sc
 }
 
 // run runs a script, which writes what it declares.
-func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+func (s *RedisStore) run(ctx context.Context, script script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
 	for begun := time.Now(); ; {
 		cmd := script.Run(ctx, s.client, keys, args...)
@@ -89,7 +112,7 @@ func (s *RedisStore) run(ctx context.Context, script *redis.Script, keys []strin
 
 // runOnce is run for a script that go-redis must not repeat when the reply is
 // lost.
-func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) *redis.Cmd {
+func (s *RedisStore) runOnce(ctx context.Context, script script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
 	run := func(command, script string) *redis.Cmd {
 		all := []any{command, script, len(keys)}
@@ -103,7 +126,7 @@ func (s *RedisStore) runOnce(ctx context.Context, script *redis.Script, source s
 	for begun := time.Now(); ; {
 		cmd := run("evalsha", script.Hash())
 		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			cmd = run("eval", source)
+			cmd = run("eval", script.source)
 		}
 		if !s.again(ctx, begun, cmd.Err()) {
 			return cmd
@@ -125,9 +148,9 @@ func repetitions(client redis.UniversalClient) int {
 
 // runUnclear is run for a script whose answer to a repetition may be another
 // than that which was lost: unclear is set if it was repeated.
-func (s *RedisStore) runUnclear(ctx context.Context, script *redis.Script, source string, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
+func (s *RedisStore) runUnclear(ctx context.Context, script script, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
 	for n := 0; ; n++ {
-		cmd = s.runOnce(ctx, script, source, keys, args...)
+		cmd = s.runOnce(ctx, script, keys, args...)
 		var answer redis.Error
 		if err := cmd.Err(); err == nil || errors.As(err, &answer) || n >= s.repetitions {
 			return cmd, n > 0

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
@@ -26,6 +27,9 @@ type resolution struct {
 	presented []presented
 	first     [1]presented // what presented begins in: seldom are there more
 	why       error        // the request is anonymous, if not because there is no ticket
+
+	arrived time.Time
+	left    atomic.Pointer[leftMark]
 }
 
 // presented is a session that a request has shown the key of.

@@ -186,7 +186,7 @@ func (l *lateReply) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if lose {
 			l.lose[hash]--
 		}
-		l.out = l.out || lose && hash == storeScript.Hash()
+		l.out = l.out || lose && hash == silent.store.Hash()
 		run, out := l.run, l.out && cmd.Name() == "get"
 		l.mu.Unlock()
 		if !lose && !out {
@@ -213,7 +213,7 @@ func TestInvariant12ReplyIsLost(t *testing.T) {
 				id := s.ticket(t, c).ID
 				warm := onlyCookie(t, s.get(t, "/rotate", s.login(t, "alice"))) // the scripts are known
 				wantStatus(t, s.get(t, "/logout", warm), http.StatusOK)
-				l := &lateReply{run: run, lose: map[string]int{renewScript.Hash(): 10, storeScript.Hash(): 1}}
+				l := &lateReply{run: run, lose: map[string]int{silent.renew.Hash(): 10, silent.store.Hash(): 1}}
 				b.client.AddHook(l)
 				res := s.get(t, page, c)
 				l.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/unsent"
 )
 
@@ -41,7 +42,11 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	}
 	next := t.Clone()
 	now := m.now(r.Context())
-	next.SignedInAt, next.IssuedAt = now, now
+	next.IssuedAt, next.began = now, clock.Now(r.Context())
+	if res := attached(r.Context()).outermost(); res != nil && !res.arrived.IsZero() {
+		next.began = res.arrived
+	}
+	next.SignedInAt = next.began.UTC().Truncate(time.Millisecond)
 	next.AuthenticatedAt = authenticatedAt(t, now)
 	next.EndsAt = m.end(next).Truncate(time.Millisecond)
 	if next.IdleTimeout > m.idleTimeout(t) {
@@ -64,6 +69,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 		}
 	}
 	key, err := m.storeTicket(r.Context(), next)
+	next.began = time.Time{}
 	if err != nil {
 		return err
 	}
@@ -72,9 +78,9 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 		err = r.Context().Err() // under http.TimeoutHandler, say: the answer is lost
 	}
 	if err != nil {
-		return errors.Join(err, m.remove(r.Context(), key))
+		return errors.Join(err, m.remove(WithCause(r.Context(), "undelivered", ""), key))
 	}
-	if err := errors.Join(m.removeAll(r.Context(), keys, 2)...); err != nil {
+	if err := errors.Join(m.removeAll(WithCause(r.Context(), "replaced", ""), keys, 2)...); err != nil {
 		m.log(r, slog.LevelError, "ticketstore: a sign-in did not end an old session", "session", next.ID, "error", err)
 	}
 	m.writeCookie(w, value, m.maxAge(r, next))

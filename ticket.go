@@ -87,6 +87,10 @@ type Ticket struct {
 	// equality only; [TicketStore] sets it. It is empty if the ticket was read
 	// with a key that has been rotated away.
 	Revision string `json:"-"`
+
+	// began is when the sign-in did, of which SignedInAt has the millisecond.
+	// It is zero but for a store that is called by SignIn.
+	began time.Time
 }
 
 // An Identity is a set of claims from one source: ASP.NET Core's
@@ -266,17 +270,21 @@ func validateSubject(subject string) error {
 // capped returns d with its user agent cut to the allowed length, at a rune
 // boundary, and free of invalid UTF-8.
 func (d Device) capped() Device {
-	ua := d.UserAgent
-	if len(ua) > maxUserAgent {
-		end := maxUserAgent
-		for end > maxUserAgent-utf8.UTFMax && !utf8.RuneStart(ua[end]) {
-			end--
-		}
-		ua = ua[:end]
-	}
-	d.UserAgent = strings.ToValidUTF8(ua, "")
+	d.UserAgent = cut(d.UserAgent, maxUserAgent)
 	d.Addr = d.Addr.WithZone("")
 	return d
+}
+
+// cut returns what is valid UTF-8 of the first n bytes of s.
+func cut(s string, n int) string {
+	if len(s) > n {
+		end := n
+		for end > n-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 func invalid(format string, args ...any) error {

@@ -3,7 +3,7 @@
 -- ARGV 1 subject, 2.. session IDs, see named
 -- reply how many were taken out
 local gone = {}
-for i = 2, #ARGV do
+for i = 2, #ARGV - ARGS_OF_ENDINGS do
   if redis.call('EXISTS', KEYS[i + 1]) == 0 then gone[#gone + 1] = named(ARGV[i]) end
 end
 local n = #gone

@@ -7,6 +7,7 @@ if value then
   local state, _, verifier, previous = parse(value)
   if state and verifier ~= ARGV[3] and previous ~= ARGV[3] then return -1 end
 end
-local n = redis.call('DEL', KEYS[1])
-settle(KEYS[2], KEYS[3], ARGV[2], now(), {named(ARGV[1])}, true)
+local id = named(ARGV[1])
+local n = kill(id, KEYS[1])
+settle(KEYS[2], KEYS[3], ARGV[2], now(), {id}, true)
 return n

@@ -6,11 +6,11 @@
 local index, subject, keep = KEYS[1], ARGV[1], ARGV[2]
 local t, n, gone = now(), 0, {}
 if keep ~= '' and not owns(subject, read(KEYS[3]), index, KEYS[2], keep, t) then return -1 end
-for i = 3, #ARGV do
+for i = 3, #ARGV - ARGS_OF_ENDINGS do
   local id, value = named(ARGV[i]), read(KEYS[i + 1])
   if not value or owns(subject, value, index, KEYS[2], id, t) then
     gone[#gone + 1] = id
-    n = n + redis.call('DEL', KEYS[i + 1])
+    n = n + kill(id, KEYS[i + 1])
   end
 end
 settle(index, KEYS[2], subject, t, gone, true)
