@@ -298,9 +298,11 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 			if have != value {
 				return true, errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
 			}
-			if reply, err = s.sinceMarks(ctx, k.partition, t.Subject, own); err != nil {
-				return true, false, fmt.Errorf("ticketstore: store: %w", err)
+			// What the script had to say of marks is lost: any may be too late.
+			if err := s.noMarks(ctx, k.partition, t.Subject, own); err != nil {
+				return true, false, err
 			}
+			reply = []string{"OK", ""}
 		}
 		switch reply[0] {
 		case "OK":

@@ -276,8 +276,8 @@ func TestCheckACL(t *testing.T) {
 func TestCheckCoversCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes")
-	args := []any{"acl", "setuser", "app", "on", "nopass", "~" + defaultPrefix + "*", "+eval", "+evalsha", "+info", "+config|get"}
-	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkCommands, -1) {
+	args := []any{"acl", "setuser", "app", "on", "nopass", "~" + defaultPrefix + "*", "&" + defaultPrefix + "ended", "+eval", "+evalsha", "+info", "+config|get"}
+	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkCommands+checkHistory, -1) {
 		args = append(args, "+"+strings.ToLower(m[1]))
 	}
 	if err := openRedis(t, redisOptions(server.Addr)).Do(t.Context(), args...).Err(); err != nil {
@@ -289,7 +289,7 @@ func TestCheckCoversCommands(t *testing.T) {
 	wantCheck(t, t.Context(), client, nil)
 
 	b := &backend{testClock: &testClock{}, client: client}
-	s, err := NewRedisStore(client, RedisConfig{MaxSessions: 2})
+	s, err := NewRedisStore(client, RedisConfig{MaxSessions: 2, History: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

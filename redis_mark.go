@@ -134,22 +134,21 @@ func markedWithin(since string, took time.Duration) bool {
 	return err == nil && took > 0 && ms <= ceilMilliseconds(took)
 }
 
-// sinceMarks is the reply of scripts/store.lua where that was lost: if there is
-// any mark now, one that is too late is not ruled out.
-func (s *RedisStore) sinceMarks(ctx context.Context, p byte, subject string, own ownMark) ([]string, error) {
+// noMarks returns an error if there is a mark but own.
+func (s *RedisStore) noMarks(ctx context.Context, p byte, subject string, own ownMark) error {
 	pipe := s.client.Pipeline()
 	marks := pipe.MGet(ctx, s.markKey(p, subject), s.markOfAll(p))
 	redischeck.Exec(ctx, pipe)
 	there, err := marks.Result()
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("ticketstore: store: %w", err)
 	}
 	for _, mark := range there {
 		if mark != nil && (mark != own.mark || own.before != "") {
-			return []string{"REVOKED"}, nil
+			return errRevokedMeanwhile
 		}
 	}
-	return []string{"OK", ""}, nil
+	return nil
 }
 
 func ceilMilliseconds(d time.Duration) int64 {

@@ -26,7 +26,7 @@ for _, mark in ipairs(redis.call('MGET', KEYS[4], KEYS[5])) do
   local at = mark and tonumber(string.match(mark, '^%d+') or '')
   if at then
     if at > began then return {'REVOKED'} end
-    since = math.min(since == '' and began - at or since, began - at)
+    since = string.format('%.0f', math.min(tonumber(since) or began - at, began - at))
   end
 end
 

@@ -31,7 +31,7 @@ func Servers(ctx context.Context, client redis.UniversalClient, keys []string, c
 local k = KEYS[1]
 for _, command in ipairs({` + commands + `}) do
   local reply = redis.pcall(unpack(command))
-  if type(reply) == 'table' and reply.err then return redis.error_reply(command[1] .. ': ' .. reply.err) end
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'no such key', 1, true) then return redis.error_reply(command[1] .. ': ' .. reply.err) end
 end
 return 'OK'`)
 	heeded := true
