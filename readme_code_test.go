@@ -25,7 +25,7 @@ func _(ctx context.Context, store *ticketstore.RedisStore, ticket *ticketstore.T
 	sessions, err := store.Sessions(ctx, user)         // newest first; safe to show and log
 	err = store.Revoke(ctx, user, id)                  // that device
 	n, err := store.RevokeOthers(ctx, user, ticket.ID) // all but this one: the password has changed
-	n, err = store.RevokeAll(ctx, user)                // the account is disabled; refuse it at sign-in, too
+	n, err = store.RevokeAll(ctx, user)                // the account is disabled; ends sign-ins under way, too
 	counts, err := store.Count(ctx)                    // users and sessions, right now
 	_, _, _ = sessions, n, counts
 	return err

@@ -150,7 +150,7 @@ func (s *RedisStore) History(ctx context.Context, subject string) ([]Ending, err
 // Each reader has a cursor of its own; two processes with one cursor read the
 // same. It returns ErrEndingsLost beside the endings if there may have been
 // others, [errors.ErrUnsupported] without [RedisConfig].History, and ErrNotFound
-// for a cursor that it has not made. A call costs Redis about a millisecond.
+// for a cursor that it has not made. A call costs Redis a few milliseconds.
 func (s *RedisStore) Endings(ctx context.Context, cursor string, limit int) (endings []Ending, next string, err error) {
 	if s.history == 0 {
 		return nil, "", errNoHistory
@@ -219,7 +219,7 @@ func (s *RedisStore) told(ctx context.Context, order []byte, at endingsCursor, l
 			endings = append(endings, s.ending(e.values))
 			next.seen[p], next.first = e.id, p+1
 		}
-		caughtUp = caughtUp && (len(r.entries) < endingsBatch || next.seen[p] == r.given) && (limit == 0 || len(endings) < limit)
+		caughtUp = caughtUp && len(r.entries) < endingsBatch && (limit == 0 || len(endings) < limit)
 	}
 	if lost || caughtUp || at.read == 0 {
 		next.read = now

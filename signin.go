@@ -26,6 +26,10 @@ import (
 // future counts as now; that of a ticket that has been in use is cleared, as
 // its user has signed in once more.
 //
+// It returns ErrConflict if the subject's sessions were revoked after r had
+// arrived at [Manager.Wrap], but not by r: the account was disabled, or the
+// password changed. Answer 409, or send the user to sign in again.
+//
 // Call it before writing to w. If it returns an error, it has set no cookie, and
 // nothing has ended. It returns one if r has more than 16 distinct keys, which no
 // browser has by itself: they cannot all be ended; and one if r's context has

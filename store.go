@@ -51,8 +51,9 @@ type TicketStore interface {
 	// new one is there; nothing else is done with t.ID.
 	//
 	// It returns ErrInvalidTicket if t has no valid subject, or if its
-	// ExpiresAt is zero, past, or after EndsAt, and ErrTooManySessions if the
-	// store refuses one more; a store that does not ends the subject's oldest
+	// ExpiresAt is zero, past, or after EndsAt; ErrConflict if the subject's
+	// sessions were revoked meanwhile, see [SessionIndex].RevokeAll; and
+	// ErrTooManySessions if the store refuses one more; a store that does not ends the subject's oldest
 	// sign-in, but not the one that t.ID names. Sessions that have ended do not
 	// count either. If Store returns an error, there is no new session that
 	// anyone has the key of.
@@ -100,7 +101,10 @@ type SessionIndex interface {
 	Revoke(ctx context.Context, subject, id string) error
 
 	// RevokeAll ends all sessions of subject and returns how many there were.
-	// One that starts meanwhile may survive.
+	// One that starts meanwhile may survive, unless the store leaves a mark, as
+	// RedisStore does: then Store returns ErrConflict, for an hour, for a ticket
+	// whose SignedInAt is before, or that is stored before RevokeAll returns;
+	// but not in the request that has revoked.
 	RevokeAll(ctx context.Context, subject string) (revoked int, err error)
 
 	// RevokeOthers ends all sessions of subject but keep, and returns how many

@@ -40,20 +40,20 @@ func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Mana
 	return err
 }
 
-var errRefused = errors.New("the account was disabled, or its password changed")
-
-// signIn asks the user database again, by allowed, when the session is there.
-func signIn(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, user string, allowed func() bool) error {
-	if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil {
-		return err
+func follow(ctx context.Context, store *ticketstore.RedisStore, cursor string, audit func(ticketstore.Ending), keep func(string) string, wait func(time.Duration)) error {
+	for {
+		endings, next, err := store.Endings(ctx, cursor, 100)
+		if err != nil && !errors.Is(err, ticketstore.ErrEndingsLost) {
+			return err // try again in a while, with the same cursor
+		}
+		for _, e := range endings {
+			audit(e) // session ID as the idempotency key
+		}
+		cursor = keep(next) // in the same transaction, if audit has one
+		if len(endings) == 0 {
+			wait(time.Second) // or until something comes in store.EndingsChannel()
+		}
 	}
-	if allowed() {
-		return nil
-	}
-	if err := m.SignOut(w, r); err != nil {
-		w.Header().Del("Set-Cookie") // nobody gets the key
-	}
-	return errRefused
 }
 
 // watch closes conn soon after the session that r came with has ended. Run it
@@ -311,15 +311,70 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || ok && nerr.Timeout()
 }
 
+// The account is disabled while its user is signing in, at any point.
 func TestSignInOfADisabledAccount(t *testing.T) {
-	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
-	for _, allowed := range []bool{false, true} {
-		w := httptest.NewRecorder()
-		err := signIn(w, request(nil), m, "alice", func() bool { return allowed })
-		sessions, _ := store.Sessions(t.Context(), "alice")
-		if (err == nil) != allowed || (len(sessions) == 1) != allowed {
-			t.Errorf("allowed %t: got %v and %d sessions", allowed, err, len(sessions))
+	addr := miniredis.RunT(t).Addr()
+	_, elsewhere := site(t, addr, ticketstore.Config{})
+	for _, asksFirst := range []bool{true, false} {
+		m, store := site(t, addr, ticketstore.Config{})
+		disabled := false
+		disable := func() {
+			disabled = true
+			if _, err := elsewhere.RevokeAll(t.Context(), "alice"); err != nil {
+				t.Error(err)
+			}
 		}
+		h := m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !asksFirst {
+				disable()
+			}
+			if disabled {
+				w.WriteHeader(http.StatusForbidden)
+				return
+			}
+			if asksFirst {
+				disable()
+			}
+			if err := m.SignIn(w, r, ticketstore.NewTicket("alice")); !errors.Is(err, ticketstore.ErrConflict) {
+				t.Errorf("got %v, want ErrConflict", err)
+			}
+		}))
+		h.ServeHTTP(httptest.NewRecorder(), request(nil))
+		if sessions, err := store.Sessions(t.Context(), "alice"); err != nil || len(sessions) > 0 {
+			t.Errorf("asks first %t: got %v, %v, want no session", asksFirst, sessions, err)
+		}
+	}
+}
+
+func TestFollow(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: miniredis.RunT(t).Addr()})
+	defer client.Close()
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{History: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	tk := ticketstore.NewTicket("alice")
+	tk.ExpiresAt = time.Now().Add(time.Hour)
+	if _, err := store.Store(ctx, tk); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	waits := 0
+	err = follow(ctx, store, "", func(e ticketstore.Ending) { told = append(told, e.Session.ID) }, func(next string) string { return next },
+		func(time.Duration) {
+			switch waits++; waits {
+			case 1:
+				if err := store.Revoke(ctx, "alice", tk.ID); err != nil {
+					t.Error(err)
+				}
+			case 3:
+				cancel()
+			}
+		})
+	if !errors.Is(err, context.Canceled) || !slices.Equal(told, []string{tk.ID}) {
+		t.Errorf("got %v, %q, want that of %s", err, told, tk.ID)
 	}
 }
 

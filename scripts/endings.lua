@@ -3,7 +3,8 @@
 -- ARGV 1 how many endings at most, 2 how long they are remembered in ms, 3.. of each
 --      partition the ID in ended of the last that was read ('0-0' if none)
 -- reply time; then for each partition: the members of the census that have expired,
---       up to 100; the last ID that ended has given ('' if it is not there); endings
+--       up to 100; the last ID that ended has given, or that of the last ending here
+--       ('' if it is not there); endings
 local LAST = 1e14
 local clock = redis.call('TIME')
 local t = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -16,15 +17,17 @@ for p = 1, #KEYS / 2 do
     for _, one in ipairs(redis.call('ZRANGEBYSCORE', census, base, base + t, 'LIMIT', 0, 100 - #dead)) do dead[#dead + 1] = one end
   end
   local given, entries = '', {}
-  if redis.call('EXISTS', ended) == 1 then
+  if left > 0 then entries = redis.call('XRANGE', ended, '(' .. seen, '+', 'COUNT', left) end
+  if #entries > 0 then
+    given = entries[#entries][1]
+    left = left - #entries
+  elseif ARGV[1] ~= '0' and (left == 0 or #redis.call('XRANGE', ended, seen, seen) == 1) then
+    given = seen
+  elseif redis.call('EXISTS', ended) == 1 then -- which is slow to say how far it is
     local info = redis.call('XINFO', 'STREAM', ended)
     for i = 1, #info, 2 do
       if info[i] == 'last-generated-id' then given = info[i + 1] end
     end
-    if left > 0 and given ~= seen then
-      entries = redis.call('XRANGE', ended, '(' .. seen, '+', 'COUNT', left)
-    end
-    left = left - #entries
   end
   reply[p + 1] = {dead, given, entries}
 end
