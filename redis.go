@@ -74,6 +74,25 @@ type RedisConfig struct {
 	// master has it. The ACL needs +wait. See docs/operations.md.
 	RevokeReplicas int
 
+	// SealKeys encrypt tickets in Redis, and bind each to its session and user:
+	// who can read Redis sees who is signed in, but no ticket, and who can write
+	// to it can be nobody else. The first seals, all open. To change the key: add
+	// the new one behind the old one, on every instance; then put it first; then
+	// take the old one out, after the longer of Lifetime and PersistentLifetime.
+	// A record that none of them opens is ErrUndecodable. If empty, tickets are
+	// plain. What sealing does not prevent, and how to begin with it:
+	// docs/security.md, docs/operations.md.
+	SealKeys []SealKey
+
+	// DangerouslyAcceptUnsealed also takes records that are not sealed, which
+	// become so when they are renewed: for as long as sessions live that began
+	// without SealKeys. Until it is off, who can write to Redis can be anybody.
+	DangerouslyAcceptUnsealed bool
+
+	// DangerouslyWriteUnsealed is DangerouslyAcceptUnsealed, and seals nothing
+	// yet: for the time in which some instances have no SealKeys.
+	DangerouslyWriteUnsealed bool
+
 	// BatchReads has Retrieve read many records in one pipeline when many call
 	// it at once; a few go alone, as without it. Answers are as fresh, contexts
 	// hold, and writes are the same. What it costs: hooks of the client see
@@ -106,6 +125,7 @@ type RedisStore struct {
 	writes         *recentWrites                // nil without MaxStaleness
 	batcher        *batcher                     // nil without BatchReads
 	replicas       int                          // RevokeReplicas
+	seal           *sealer                      // nil without SealKeys
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -151,6 +171,11 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		s.batcher = newBatcher(client)
 	}
 	var errs []error
+	seal, err := newSealer(s.prefix, cfg)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	s.seal = seal
 	if err := redischeck.Client(client, cfg.MaxStaleness); err != nil {
 		errs = append(errs, err)
 	}
@@ -219,7 +244,7 @@ func (s *RedisStore) forget(ctx context.Context, k redisKey, subject string, pat
 	defer cancel()
 	id := k.id.String()
 	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, subject)...)
-	_ = s.run(ctx, removeScript, keys, namedID(id), subject, k.verifier()).Err()
+	_ = s.run(ctx, removeScript, keys, namedID(id), subject, s.seal.verifier(k, subject)).Err()
 }
 
 // tryStore stores t under the ID of k, which is written at most once: by a
@@ -234,10 +259,13 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost,
 	if err == nil && len(data) > s.maxTicketBytes {
 		err = tooLarge(len(data), s.maxTicketBytes)
 	}
+	if err == nil {
+		data, err = s.seal.seal(c.ID, t.Subject, data)
+	}
 	if err != nil {
 		return false, false, err
 	}
-	e := envelope{state: keyInUse, revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
+	e := envelope{sealed: s.seal.seals(), state: keyInUse, revision: newRevision(), verifier: s.seal.verifier(k, t.Subject), previous: "-", subject: t.Subject}
 	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
 	replaced := ""
 	if isSessionID(t.ID) {
@@ -282,82 +310,6 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey) (lost,
 
 var errLate = errors.New("the clock of the application is more than a minute from that of Redis, or the command has been held up for as long: nothing was done")
 
-// Renew implements [TicketStore].
-func (s *RedisStore) Renew(ctx context.Context, key Key, t *Ticket) error {
-	k, err := parseRedisKey(key)
-	if err != nil {
-		return err
-	}
-	return s.renew(ctx, k, t, "", 0)
-}
-
-// Rotate implements [KeyRotator].
-func (s *RedisStore) Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error) {
-	k, err := parseRedisKey(key)
-	if err != nil {
-		return "", err
-	}
-	next := k
-	next.secret = newSecret()
-	if err := s.renew(ctx, k, t, next.verifier(), grace); err != nil {
-		return "", err
-	}
-	return next.key(), nil
-}
-
-func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier string, grace time.Duration) error {
-	if err := t.Validate(clock.Now(ctx)); err != nil {
-		return err
-	}
-	id := k.id.String()
-	c := *t
-	c.ID = id
-	data, err := s.serializer.Serialize(&c)
-	if err == nil {
-		err = s.checkSize(ctx, k, t, len(data))
-	}
-	if err != nil {
-		return err
-	}
-	revision := newRevision()
-	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
-	arrived := ""
-	if KeyUnsent(ctx) {
-		arrived = "unsent"
-	}
-	run := s.runUnclear
-	if verifier != "" {
-		run = s.runEnding // of the old key
-	}
-	cmd, unclear := run(ctx, renewScript, renewSource, keys,
-		namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived)
-	status, err := cmd.Text()
-	if err != nil {
-		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
-	}
-	switch status {
-	case "OK":
-		t.ID, t.Revision = id, revision
-		return nil
-	case "GONE":
-		return answered(ErrNotFound, unclear)
-	case "NONE":
-		return answered(superseded(id), unclear)
-	case "STALE":
-		return answered(ErrConflict, unclear)
-	case "LATE":
-		return answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
-	case "SUBJECT":
-		return invalid("session %s: the subject would change", id)
-	case "PAST":
-		return invalid("session %s: ExpiresAt is past by the clock of Redis", id)
-	case "BAD":
-		return undecodable(id, "%w", errBadEnvelope)
-	}
-	return fmt.Errorf("ticketstore: renew: session %s: unexpected reply %q", id, status)
-}
-
 // Remove implements [TicketStore].
 func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	k, err := parseRedisKey(key)
@@ -377,9 +329,15 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			err = s.delete(ctx, record)
 		} else {
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			cmd, _ := s.runEnding(ctx, removeScript, removeSource, keys, namedID(id), e.subject, k.verifier())
 			var n int
-			if n, err = cmd.Int(); err == nil && n < 0 {
+			n, err = s.remove(ctx, keys, id, e.subject, s.seal.verifiers(k, e.subject))
+			if err == nil && n < 0 {
+				// What cannot be read ends all the same, as where the envelope cannot.
+				if _, refused := s.refused(ctx, k, e.sealed); errors.Is(refused, ErrUndecodable) {
+					n, err = s.remove(ctx, keys, id, e.subject, e.verifier)
+				}
+			}
+			if err == nil && n < 0 {
 				return superseded(id)
 			}
 		}
@@ -388,6 +346,13 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
 	}
 	return nil
+}
+
+// remove ends a session, if verifiers are those of one of its keys; n is negative
+// if not.
+func (s *RedisStore) remove(ctx context.Context, keys []string, id, subject, verifiers string) (n int, err error) {
+	cmd, _ := s.runEnding(ctx, removeScript, removeSource, keys, namedID(id), subject, verifiers)
+	return cmd.Int()
 }
 
 // writing is called before keys are written; what it returns, after.

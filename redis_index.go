@@ -147,6 +147,9 @@ func (s *RedisStore) session(subject, id string, record []byte, expiry time.Time
 	e, err := parseEnvelope(record)
 	var t *Ticket
 	if err == nil {
+		err = s.seal.open(id, &e)
+	}
+	if err == nil {
 		t, err = s.deserialize(id, e)
 	}
 	if err != nil || e.subject != subject {
