@@ -19,9 +19,12 @@ if may == 'READ' then return 'STALE' end
 if subject ~= ARGV[2] then return 'SUBJECT' end
 if revision ~= ARGV[4] then return 'STALE' end
 if tonumber(ARGV[7]) <= t then return 'PAST' end
+local first = string.match(ARGV[3], '^%S+')
 if is(ARGV[3], verifier) then
   if ARGV[11] == '' then state, till = used(state, till, t) end
-  verifier = string.match(ARGV[3], '^%S+')
+  verifier = first
+else
+  previous = first
 end
 if ARGV[8] ~= '' then
   if state == 'u' then previous = verifier end -- an unused key is replaced
