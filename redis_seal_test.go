@@ -115,6 +115,86 @@ func TestBoundToEachPart(t *testing.T) {
 	}
 }
 
+// Whatever is in Redis, what opens is what has been sealed.
+func FuzzOpen(f *testing.F) {
+	s, err := newSealer(defaultPrefix, RedisConfig{SealKeys: []SealKey{testSealKey(0), SealKey("0123456789abcdef0123456789abcdef")}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	const id, subject = "0190a5f0-1234-7abc-8def-0123456789ab", "alice in wonderland ä"
+	sealed, err := base64.RawURLEncoding.DecodeString("AAECAwQFBgcICQoLxUDizAc8833K7xc25zRbXBD53xCT9bM") // see TestSealedFormatIsFixed
+	if err != nil {
+		f.Fatal(err)
+	}
+	e := testEnvelope()
+	e.subject, e.ticket = subject, sealed
+	for _, e.sealed = range []bool{true, false} {
+		f.Add([]byte(e.String() + string(e.ticket)))
+		f.Add([]byte(e.String() + string(e.ticket[:20])))
+		f.Add([]byte(e.String()))
+	}
+	f.Fuzz(func(t *testing.T, record []byte) {
+		e, err := parseEnvelope(record)
+		if err != nil {
+			return
+		}
+		was := e.ticket
+		if err := s.open(id, &e); err != nil {
+			if !errors.Is(err, ErrUndecodable) || !bytes.Equal(e.ticket, was) {
+				t.Errorf("%q: got %v, and the ticket %q", record, err, e.ticket)
+			}
+			return
+		}
+		if !e.sealed || e.subject != subject || !bytes.Equal(was, sealed) || string(e.ticket) != `{"v":1}` {
+			t.Errorf("%q opens as %q", record, e.ticket)
+		}
+	})
+}
+
+// What sealing adds to a request: to one whose record is known, to one whose
+// record is new, and to one with its GET, of a Redis beside it.
+func BenchmarkSealed(b *testing.B) {
+	for name, cfg := range map[string]RedisConfig{"unsealed": {}, "sealed": {SealKeys: []SealKey{testSealKey(0)}}} {
+		back := realBackend(b)
+		s := back.store(b, cfg)
+		ctx := back.ctx(b)
+		key := mustStore(b, back, s, newTicket(back, "alice"))
+		k, _ := parseRedisKey(key)
+		record, err := s.get(ctx, k, false)
+		if err == nil {
+			_, err = s.Retrieve(ctx, key)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r, known, err := s.parse(k, record); !known || err != nil || r.envelope.sealed != (name == "sealed") {
+			b.Fatalf("got %+v, known %v, %v", r.envelope, known, err)
+		}
+		opens := func(b *testing.B, k redisKey, again bool) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if again {
+					s.decoded.Put(k.id[:], "", decodedRecord{})
+				}
+				r, known, err := s.parse(k, record)
+				if current, _ := r.has(k); err != nil || !current || known == again {
+					b.Fatalf("got %v, known %v, %v", current, known, err)
+				}
+			}
+		}
+		b.Run("known/"+name, func(b *testing.B) { opens(b, k, false) })
+		b.Run("Retrieve/"+name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Retrieve(ctx, key); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("new/"+name, func(b *testing.B) { opens(b, k, true) })
+	}
+}
+
 // Two of the same ticket have nothing in common, nor have the verifiers of one
 // secret in two sessions.
 func TestSealedTwice(t *testing.T) {
@@ -390,6 +470,52 @@ func (m *tamperer) checkTicket(name string, got *Ticket, v *victim) {
 	m.t.Helper()
 	if got.Subject != v.subject || got.ID != v.ticket.ID || !reflect.DeepEqual(got.Identities, v.ticket.Identities) {
 		m.t.Errorf("%s: got %+v, want %+v", name, got, v.ticket)
+	}
+}
+
+// Nor does one session of a user pass for another: what was revoked stays so, and
+// what a device may do stays with it.
+func TestSealedSessionsOfOneUser(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, RedisConfig{SealKeys: []SealKey{testSealKey(0)}})
+	ctx := b.ctx(t)
+	var keys [2]Key
+	var at, records [2]string
+	var own [2]envelope
+	for i := range keys {
+		tk := newTicket(b, "alice")
+		keys[i] = mustStore(t, b, s, tk)
+		at[i] = s.recordKey(partition("alice"), tk.ID)
+		records[i] = b.client.Get(ctx, at[i]).Val()
+		var err error
+		if own[i], err = parseEnvelope([]byte(records[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		exchange func(mine, others envelope) envelope
+		want     error
+	}{
+		"records":   {func(_, others envelope) envelope { return others }, ErrUndecodable},
+		"tickets":   {func(mine, others envelope) envelope { mine.ticket = others.ticket; return mine }, ErrUndecodable},
+		"verifiers": {func(mine, others envelope) envelope { mine.verifier = others.verifier; return mine }, ErrSuperseded},
+		"nothing":   {func(mine, _ envelope) envelope { return mine }, nil},
+	} {
+		for i, key := range keys {
+			e := test.exchange(own[i], own[1-i])
+			if err := b.client.Set(ctx, at[i], e.String()+string(e.ticket), redis.KeepTTL).Err(); err != nil {
+				t.Fatal(err)
+			}
+			crossed, _ := parseRedisKey(key)
+			other, _ := parseRedisKey(keys[1-i])
+			crossed.secret = other.secret
+			if tk, err := s.Retrieve(ctx, key); !errors.Is(err, test.want) {
+				t.Errorf("%s: got %v, %v, want %v", name, tk, err, test.want)
+			}
+			if tk, err := s.Retrieve(ctx, crossed.key()); err == nil {
+				t.Errorf("%s: the other's secret opens %v", name, tk)
+			}
+		}
 	}
 }
 
