@@ -240,9 +240,9 @@ func (r *decodedRecord) has(k redisKey) (current, previous bool) {
 	return false, previous
 }
 
-// refused returns why a script has not taken k for a key of its session, and
-// whose that is if it can tell: ErrSuperseded, or, as it then could not know k,
-// ErrUndecodable. The record was sealed, or not.
+// refused returns why a script has not taken k for a key of its session, whose
+// record is sealed or not: ErrSuperseded, with the subject if it has read that;
+// or ErrUndecodable, as with other seal keys k may well be its key.
 func (s *RedisStore) refused(ctx context.Context, k redisKey, sealed bool) (subject string, err error) {
 	id := k.id.String()
 	if s.seal == nil && !sealed {
