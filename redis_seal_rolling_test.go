@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 var (
@@ -233,13 +231,13 @@ func TestSealedWithAnotherConfig(t *testing.T) {
 // parseEnvelope and parse of the scripts take the same beginnings for sealed, for
 // plain, and for neither.
 func TestScriptsTellSealedFromPlain(t *testing.T) {
-	parsed := redis.NewScript(commonLua + "local state, _, _, _, _, _, seal = parse(ARGV[1]) return state and 'sealed=' .. seal or 'none'")
+	parsed := commonLua + "local state, _, _, _, _, _, seal = parse(ARGV[1]) return state and 'sealed=' .. seal or 'none'"
 	eachBackend(t, func(t *testing.T, b *backend) {
 		rest := testEnvelope().String()[len("2 "):]
 		for start, want := range map[string]string{
 			"2 ": "sealed=", "2s ": "sealed=s", "2ss ": "none", "2S ": "none", "2 s ": "none", "2s  ": "none", "s2 ": "none", "2s": "none", " 2s ": "none", "3s ": "none", "2sn": "none", "2\ns ": "none",
 		} {
-			got, err := parsed.Run(t.Context(), b.client, []string{b.prefix}, start+rest).Text()
+			got, err := b.client.Eval(t.Context(), parsed, []string{b.prefix}, start+rest).Text()
 			if err != nil || got != want {
 				t.Errorf("%q, the scripts: got %q, %v, want %q", start, got, err, want)
 			}
