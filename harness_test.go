@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,8 +46,9 @@ type backend struct {
 	cluster bool
 	cached  *recentWrites // of all stores, if they read from the client's cache
 	client  redis.UniversalClient
-	prefix  string // of this test alone
-	batched bool   // stores read in batches, even a single record
+	prefix  string        // of this test alone
+	batched bool          // stores read in batches, even a single record
+	sealed  *atomic.Int32 // how many stores there have been, if they seal
 }
 
 // A testClock moves when it is told to, that of miniredis with it, and stands
@@ -99,6 +101,11 @@ func (b *backend) store(t testing.TB, cfg RedisConfig) *RedisStore {
 		cfg.MaxStaleness = b.cached.window
 	}
 	cfg.BatchReads = cfg.BatchReads || b.batched
+	if b.sealed != nil {
+		// As while a key is being changed: each writes what the next has to open.
+		n := b.sealed.Add(1)
+		cfg.SealKeys = []SealKey{testSealKey(n % 2), testSealKey((n + 1) % 2)}
+	}
 	s, err := NewRedisStore(b.client, cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -242,13 +249,22 @@ func eachBackend(t *testing.T, test func(t *testing.T, b *backend)) {
 	t.Run("cluster", func(t *testing.T) { t.Parallel(); test(t, clusterBackend(t)) })
 }
 
-// eachMode runs a test as eachBackend does, and where stores read in batches.
+func testSealKey[T int | int32](n T) SealKey { return bytes.Repeat([]byte{byte('a' + n)}, 32) }
+
+// eachMode runs a test as eachBackend does, and where stores read in batches, or
+// seal.
 func eachMode(t *testing.T, test func(t *testing.T, b *backend)) {
 	eachBackend(t, test)
 	t.Run("redis, batched", func(t *testing.T) {
 		t.Parallel()
 		b := realBackend(t)
 		b.batched = true
+		test(t, b)
+	})
+	t.Run("miniredis, sealed", func(t *testing.T) {
+		t.Parallel()
+		b := miniBackend(t)
+		b.sealed = &atomic.Int32{}
 		test(t, b)
 	})
 }

@@ -403,9 +403,10 @@ func (m *model) checkKeys(ctx context.Context, now time.Time, want map[string]an
 		switch want := what.(type) {
 		case *modelSession:
 			expiry = want.ticket.ExpiresAt
-			e, err := parseEnvelope([]byte(records[key].Val()))
 			k, _ := parseRedisKey(want.key)
-			if current, _ := e.has(k); err != nil || e.revision != want.ticket.Revision || e.subject != want.ticket.Subject || !current || (e.state != keyInUse) != want.unused {
+			r, _, err := m.stores[0][0].parse(k, records[key].Val())
+			e := r.envelope
+			if current, _ := r.has(k); err != nil || e.revision != want.ticket.Revision || e.subject != want.ticket.Subject || !current || (e.state != keyInUse) != want.unused || e.sealed != (m.b.sealed != nil) {
 				m.errorf("%s: got envelope %+v, %v, want that of %+v", key, e, err, want.ticket)
 			}
 		case map[string]int64:

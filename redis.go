@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/decoded"
 	"github.com/ticketstore/ticketstore/internal/failover"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
@@ -80,6 +79,25 @@ type RedisConfig struct {
 	// anything. What it costs otherwise is in docs/operations.md.
 	History time.Duration
 
+	// SealKeys encrypt tickets in Redis, and bind each to its session and user:
+	// who can read Redis sees who is signed in, but no ticket, and who can write
+	// to it can be nobody else. The first seals, all open. To change the key: add
+	// the new one behind the old one, on every instance; then put it first; then
+	// take the old one out, after the longer of Lifetime and PersistentLifetime.
+	// A record that none of them opens is ErrUndecodable. If empty, tickets are
+	// plain. What sealing does not prevent, and how to begin with it:
+	// docs/security.md, docs/operations.md.
+	SealKeys []SealKey
+
+	// DangerouslyAcceptUnsealed also takes records that are not sealed, which
+	// become so when they are renewed: for as long as sessions live that began
+	// without SealKeys. Until it is off, who can write to Redis can be anybody.
+	DangerouslyAcceptUnsealed bool
+
+	// DangerouslyWriteUnsealed is DangerouslyAcceptUnsealed, and seals nothing
+	// yet: for the time in which some instances have no SealKeys.
+	DangerouslyWriteUnsealed bool
+
 	// BatchReads has Retrieve read many records in one pipeline when many call
 	// it at once; a few go alone, as without it. Answers are as fresh, contexts
 	// hold, and writes are the same. What it costs: hooks of the client see
@@ -115,6 +133,7 @@ type RedisStore struct {
 	history        time.Duration                // History
 	scripts        *scripts                     // silent, or telling of endings
 	marks          *ownMarks
+	seal           *sealer // nil without SealKeys
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -163,6 +182,11 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		s.batcher = newBatcher(client)
 	}
 	var errs []error
+	seal, err := newSealer(s.prefix, cfg)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	s.seal = seal
 	if err := redischeck.Client(client, cfg.MaxStaleness); err != nil {
 		errs = append(errs, err)
 	}
@@ -195,220 +219,6 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	return s, nil
 }
 
-// Store implements [TicketStore].
-func (s *RedisStore) Store(ctx context.Context, t *Ticket) (Key, error) {
-	if err := t.Validate(clock.Now(ctx)); err != nil {
-		return "", err
-	}
-	patience := maxPatience
-	if end, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(end))
-	}
-	began := clock.Now(ctx)
-	switch {
-	case !t.began.IsZero():
-		began = t.began
-	case !t.SignedInAt.IsZero():
-		began = earlier(began, t.SignedInAt)
-	}
-	var tried []redisKey
-	for {
-		k, err := newRedisKey(t.Subject)
-		if err != nil {
-			return "", fmt.Errorf("ticketstore: store: %w", err)
-		}
-		lost, again, err := s.tryStore(ctx, t, k, began)
-		if lost {
-			tried = append(tried, k)
-		}
-		if again && len(tried) < 2 {
-			continue
-		}
-		for _, k := range tried {
-			s.forget(ctx, k, t.Subject, patience)
-		}
-		if err != nil {
-			return "", err
-		}
-		return k.key(), nil
-	}
-}
-
-// maxPatience bounds what Store does after its context has ended.
-const maxPatience = 2 * time.Second
-
-// forget ends a session that may have begun, of which nobody gets the key. It
-// tries once: what it cannot end is listed, if it is there, until it expires.
-func (s *RedisStore) forget(ctx context.Context, k redisKey, subject string, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	id := k.id.String()
-	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, subject)...)
-	keys, args := s.telling(cause{cause: "undelivered"}, k.partition, subject, keys, []any{namedID(id), subject, k.verifier()})
-	_ = s.run(ctx, s.scripts.remove, keys, args...).Err()
-}
-
-// tryStore stores t under the ID of k, which is written at most once: by a
-// repetition a session would come back that has been revoked meanwhile. If the
-// reply is lost, the record tells; lost is set if that does not say that t is
-// stored, which it may yet be. If it is not there, for whatever reason, another
-// ID may be tried again.
-func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began time.Time) (lost, again bool, err error) {
-	c := *t
-	c.ID = k.id.String()
-	data, err := s.serializer.Serialize(&c)
-	if err == nil && len(data) > s.maxTicketBytes {
-		err = tooLarge(len(data), s.maxTicketBytes)
-	}
-	if err != nil {
-		return false, false, err
-	}
-	e := envelope{state: keyInUse, revision: newRevision(), verifier: k.verifier(), previous: "-", subject: t.Subject}
-	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
-	replaced := ""
-	if isSessionID(t.ID) {
-		replaced = t.ID
-	}
-	begins, err := s.begins(&c)
-	if err != nil {
-		return false, false, err
-	}
-	own := leftIn(ctx, t.Subject)
-	if own.mark == "" {
-		own = s.marks.before(t.Subject, began)
-	}
-	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
-	keys = append(keys, s.markKey(k.partition, t.Subject), s.markOfAll(k.partition))
-	args := []any{namedID(c.ID), t.Subject, value, t.ExpiresAt.UnixMilli(), s.maxSessions, s.whenFull, replaced, clock.AtServer(ctx).UnixMilli(),
-		0, own.mark, own.before, begins}
-	var more []string // IDs whose records the script has to declare
-	// Each repetition means that other sign-ins of this subject came between,
-	// or that the cap is much lower than it was.
-	for range maxMaxSessions/scriptBatch + 100 {
-		sent := clock.Now(ctx)
-		args[underWay] = ceilMilliseconds(sent.Sub(began))
-		keys, args := s.telling(cause{cause: "evicted"}, k.partition, t.Subject, s.withRecords(keys, k.partition, more), appendIDs(args, more))
-		reply, err := s.runOnce(ctx, s.scripts.store, keys, args...).StringSlice()
-		if err != nil {
-			var refused redis.Error
-			if errors.As(err, &refused) || ctx.Err() != nil {
-				return true, false, fmt.Errorf("ticketstore: store: %w", err)
-			}
-			have, getErr := s.get(ctx, k, false)
-			if have != value {
-				return true, errors.Is(getErr, ErrNotFound), fmt.Errorf("ticketstore: store: %w", err)
-			}
-			// What the script had to say of marks is lost: any may be too late.
-			if err := s.noMarks(ctx, k.partition, t.Subject, own); err != nil {
-				return true, false, err
-			}
-			reply = []string{"OK", ""}
-		}
-		switch reply[0] {
-		case "OK":
-			if markedWithin(reply[1], clock.Now(ctx).Sub(sent)) {
-				return true, false, errRevokedMeanwhile
-			}
-			t.ID, t.Revision = c.ID, e.revision
-			// Whoever reads endings does what is left undone here.
-			_, _ = s.sweep(ctx, k.partition, "expired", reply[2:])
-			return false, false, nil
-		case "REVOKED":
-			return false, false, errRevokedMeanwhile
-		case "PAST":
-			return false, false, invalid("ExpiresAt is past by the clock of Redis")
-		case "LATE":
-			return false, false, fmt.Errorf("ticketstore: store: %w", errLate)
-		case "FULL":
-			return false, false, ErrTooManySessions
-		case "MORE":
-			more = reply[1:]
-		default:
-			return false, false, fmt.Errorf("ticketstore: store: session %s: unexpected reply %q", c.ID, reply[0])
-		}
-	}
-	return false, false, errors.New("ticketstore: store: too many sign-ins of one subject at once")
-}
-
-var errLate = errors.New("the clock of the application is more than a minute from that of Redis, or the command has been held up for as long: nothing was done")
-
-// Renew implements [TicketStore].
-func (s *RedisStore) Renew(ctx context.Context, key Key, t *Ticket) error {
-	k, err := parseRedisKey(key)
-	if err != nil {
-		return err
-	}
-	return s.renew(ctx, k, t, "", 0)
-}
-
-// Rotate implements [KeyRotator].
-func (s *RedisStore) Rotate(ctx context.Context, key Key, t *Ticket, grace time.Duration) (Key, error) {
-	k, err := parseRedisKey(key)
-	if err != nil {
-		return "", err
-	}
-	next := k
-	next.secret = newSecret()
-	if err := s.renew(ctx, k, t, next.verifier(), grace); err != nil {
-		return "", err
-	}
-	return next.key(), nil
-}
-
-func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier string, grace time.Duration) error {
-	if err := t.Validate(clock.Now(ctx)); err != nil {
-		return err
-	}
-	id := k.id.String()
-	c := *t
-	c.ID = id
-	data, err := s.serializer.Serialize(&c)
-	if err == nil {
-		err = s.checkSize(ctx, k, t, len(data))
-	}
-	if err != nil {
-		return err
-	}
-	revision := newRevision()
-	keys := append([]string{s.recordKey(k.partition, id)}, s.indexKeys(k.partition, t.Subject)...)
-	arrived := ""
-	if KeyUnsent(ctx) {
-		arrived = "unsent"
-	}
-	run := s.runUnclear
-	if verifier != "" {
-		run = s.runEnding // of the old key
-	}
-	args := []any{namedID(id), t.Subject, k.verifier(), t.Revision, revision, data, t.ExpiresAt.UnixMilli(),
-		verifier, max(0, grace).Milliseconds(), clock.AtServer(ctx).UnixMilli(), arrived}
-	_, args = s.telling(cause{}, k.partition, t.Subject, nil, args)
-	cmd, unclear := run(ctx, s.scripts.renew, keys, args...)
-	status, err := cmd.Text()
-	if err != nil {
-		return fmt.Errorf("ticketstore: renew: session %s: %w", id, err)
-	}
-	switch status {
-	case "OK":
-		t.ID, t.Revision = id, revision
-		return nil
-	case "GONE":
-		return answered(ErrNotFound, unclear)
-	case "NONE":
-		return answered(superseded(id), unclear)
-	case "STALE":
-		return answered(ErrConflict, unclear)
-	case "LATE":
-		return answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
-	case "SUBJECT":
-		return invalid("session %s: the subject would change", id)
-	case "PAST":
-		return invalid("session %s: ExpiresAt is past by the clock of Redis", id)
-	case "BAD":
-		return undecodable(id, "%w", errBadEnvelope)
-	}
-	return fmt.Errorf("ticketstore: renew: session %s: unexpected reply %q", id, status)
-}
-
 // Remove implements [TicketStore].
 func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 	k, err := parseRedisKey(key)
@@ -428,10 +238,15 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 			err = s.delete(ctx, record)
 		} else {
 			keys := append([]string{record}, s.indexKeys(k.partition, e.subject)...)
-			keys, args := s.telling(causeIn(ctx, "signed-out"), k.partition, e.subject, keys, []any{namedID(id), e.subject, k.verifier()})
-			cmd, _ := s.runEnding(ctx, s.scripts.remove, keys, args...)
 			var n int
-			if n, err = cmd.Int(); err == nil && n < 0 {
+			n, err = s.remove(ctx, k, keys, e.subject, s.seal.verifiers(k, e.subject))
+			if err == nil && n < 0 {
+				// What cannot be read ends all the same, as where the envelope cannot.
+				if _, refused := s.refused(ctx, k, e.sealed); errors.Is(refused, ErrUndecodable) {
+					n, err = s.remove(ctx, k, keys, e.subject, e.verifier)
+				}
+			}
+			if err == nil && n < 0 {
 				return superseded(id)
 			}
 		}
@@ -440,6 +255,14 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 		return fmt.Errorf("ticketstore: remove: session %s: %w", id, err)
 	}
 	return nil
+}
+
+// remove ends a session, if verifiers are those of one of its keys; n is negative
+// if not.
+func (s *RedisStore) remove(ctx context.Context, k redisKey, keys []string, subject, verifiers string) (n int, err error) {
+	keys, args := s.telling(causeIn(ctx, "signed-out"), k.partition, subject, keys, []any{namedID(k.id.String()), subject, verifiers})
+	cmd, _ := s.runEnding(ctx, s.scripts.remove, keys, args...)
+	return cmd.Int()
 }
 
 // writing is called before keys are written; what it returns, after.

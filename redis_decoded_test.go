@@ -20,7 +20,7 @@ func (s *countingSerializer) Deserialize(id string, data []byte) (*Ticket, error
 // A record is decoded once, however often it is read, and again when anybody
 // has written it: what is remembered is never the answer.
 func TestDecodedOnce(t *testing.T) {
-	eachBackend(t, func(t *testing.T, b *backend) {
+	eachMode(t, func(t *testing.T, b *backend) {
 		serializer := &countingSerializer{}
 		store := b.store(t, RedisConfig{Serializer: serializer})
 		elsewhere := b.another(t).store(t, RedisConfig{})

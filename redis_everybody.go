@@ -132,6 +132,9 @@ func (s *RedisStore) Export(ctx context.Context, subject string) ([]byte, error)
 		}
 		e, err := parseEnvelope([]byte(record))
 		if err == nil {
+			err = s.seal.open(sess.ID, &e)
+		}
+		if err == nil {
 			var t *Ticket
 			if t, err = s.deserialize(sess.ID, e); err == nil {
 				export.Sessions = append(export.Sessions, t)

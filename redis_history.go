@@ -45,11 +45,14 @@ func (s *RedisStore) begins(t *Ticket) (string, error) {
 		ID: t.ID, Subject: t.Subject, Scheme: t.Scheme, Device: t.Device, Persistent: t.Persistent,
 		SignedInAt: t.SignedInAt, AuthenticatedAt: t.AuthenticatedAt, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, EndsAt: t.EndsAt,
 	})
+	if err == nil {
+		data, err = s.seal.sealFor(forEnding, t.ID, t.Subject, data)
+	}
 	ends := int64(0)
 	if !t.EndsAt.IsZero() {
 		ends = t.EndsAt.UnixMilli()
 	}
-	return strconv.FormatInt(ends, 10) + " " + string(data), err
+	return strconv.FormatInt(ends, 10) + " " + s.seal.mark() + "\n" + string(data), err
 }
 
 // EndingsChannel returns the channel of Redis in which the IDs of sessions are
@@ -332,10 +335,13 @@ func (s *RedisStore) ending(values map[string]any) Ending {
 	ms, _ := strconv.ParseFloat(text("at"), 64)
 	e := Ending{Cause: text("cause"), By: text("by"), EndedAt: time.UnixMilli(int64(ms)).UTC()}
 	e.Session = Session{ID: id, Subject: subject, Undecodable: true}
-	if began := text("began"); began != "" {
-		if t, err := s.deserialize(id, envelope{subject: subject, ticket: []byte(began)}); err == nil {
-			e.Session = t.Session()
-		}
+	sealed, data, _ := strings.Cut(text("began"), "\n")
+	began := envelope{sealed: sealed == "s", subject: subject, ticket: []byte(data)}
+	if s.seal.openFor(forEnding, id, &began) != nil {
+		return e
+	}
+	if t, err := s.deserialize(id, began); err == nil {
+		e.Session = t.Session()
 	}
 	return e
 }

@@ -314,6 +314,38 @@ func TestWithoutHistory(t *testing.T) {
 	}
 }
 
+// How a session began is sealed as its ticket is, and for no other use.
+func TestSealedHistory(t *testing.T) {
+	b := miniBackend(t)
+	keys := []SealKey{SealKey(strings.Repeat("k", 32))}
+	s := b.store(t, RedisConfig{History: time.Hour, SealKeys: keys})
+	tk := newTicket(b, "alice")
+	tk.Device.UserAgent = "a browser"
+	mustStore(t, b, s, tk)
+	began := b.client.HGet(t.Context(), s.tags[partition("alice")]+"begun:alice", tk.ID).Val()
+	record := b.client.Get(t.Context(), s.recordKey(partition("alice"), tk.ID)).Val()
+	if strings.Contains(b.mini.Dump(), "a browser") || began == "" {
+		t.Errorf("%q is there to be read", began)
+	}
+	if err := s.Revoke(b.ctx(t), "alice", tk.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e := one(t, b, s, "alice"); e.Session.Device.UserAgent != "a browser" {
+		t.Errorf("got %+v", e)
+	}
+	if e := one(t, b, b.store(t, RedisConfig{History: time.Hour}), "alice"); !e.Session.Undecodable || e.Cause != "revoked" {
+		t.Errorf("without the key: got %+v", e)
+	}
+	envelopeLine, _, _ := strings.Cut(record, "\n")
+	_, sealed, _ := strings.Cut(began, "\n")
+	if err := b.client.Set(t.Context(), s.recordKey(partition("alice"), tk.ID), envelopeLine+"\n"+sealed, time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if sess, err := s.Session(b.ctx(t), "alice", tk.ID); err == nil && !sess.Undecodable {
+		t.Errorf("what a session began with was taken for its ticket: %+v", sess)
+	}
+}
+
 // Another type in place of what endings are kept in is put right, and ends no
 // ending.
 func TestHistoryOfAnotherType(t *testing.T) {

@@ -149,6 +149,9 @@ func (s *RedisStore) session(subject, id string, record []byte, expiry time.Time
 	e, err := parseEnvelope(record)
 	var t *Ticket
 	if err == nil {
+		err = s.seal.open(id, &e)
+	}
+	if err == nil {
 		t, err = s.deserialize(id, e)
 	}
 	if err != nil || e.subject != subject {
@@ -188,7 +191,10 @@ func (s *RedisStore) RevokeOthers(ctx context.Context, subject, keep string) (re
 // revokeListed ends all sessions of subject but keep. That keep is live is
 // checked in the step that ends the first ones.
 func (s *RedisStore) revokeListed(ctx context.Context, subject, keep string) (revoked int, err error) {
-	ids, err := s.mark(ctx, subject)
+	if err := s.mark(ctx, subject); err != nil {
+		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
+	}
+	ids, err := s.listed(ctx, s.indexKeys(partition(subject), subject), subject, "(0")
 	if err != nil {
 		return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 	}

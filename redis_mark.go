@@ -82,21 +82,19 @@ func (o *ownMarks) before(subject string, began time.Time) ownMark {
 	return ownMark{}
 }
 
-// mark marks that the sessions of subject end, and returns those there are.
-func (s *RedisStore) mark(ctx context.Context, subject string) (ids []string, err error) {
-	p := partition(subject)
-	keys := append([]string{s.markKey(p, subject)}, s.indexKeys(p, subject)...)
-	reply, err := s.run(ctx, markScript, keys, newRevision(), subject).StringSlice()
-	if err == nil && len(reply) < 2 {
+// mark marks that the sessions of subject end.
+func (s *RedisStore) mark(ctx context.Context, subject string) error {
+	reply, err := s.run(ctx, markScript, []string{s.markKey(partition(subject), subject)}, newRevision()).StringSlice()
+	if err == nil && len(reply) != 2 {
 		err = fmt.Errorf("unexpected reply %q", reply)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m := ownMark{mark: reply[1], before: reply[0], done: clock.Now(ctx)}
 	s.marks.leave(subject, m)
 	attached(ctx).leave(subject, m)
-	return reply[2:], nil
+	return nil
 }
 
 // leave notes a mark.

@@ -13,8 +13,9 @@ import (
 
 // A decodedRecord is never changed.
 type decodedRecord struct {
-	envelope envelope
-	ticket   *Ticket
+	envelope     envelope
+	verifierKeys *verifierKeys // nil without SealKeys
+	ticket       *Ticket
 }
 
 // Retrieve implements [TicketStore]. It is one GET; for a key that has not been
@@ -49,7 +50,7 @@ func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ti
 		return nil, err
 	}
 	reads := false
-	current, previous := r.envelope.has(k)
+	current, previous := r.has(k)
 	switch {
 	case !current && !previous:
 		return nil, superseded(k.id.String())
@@ -57,7 +58,7 @@ func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ti
 	case cached:
 		return nil, errAskRedis
 	default:
-		if record, reads, err = s.arrive(ctx, k); err != nil {
+		if record, reads, err = s.arrive(ctx, k, r.envelope.subject); err != nil {
 			return nil, err
 		}
 		if r, known, err = s.parse(k, record); err != nil {
@@ -81,7 +82,8 @@ func (s *RedisStore) retrieve(ctx context.Context, k redisKey, cached bool) (*Ti
 	return t, nil
 }
 
-// parse returns what a record is remembered as, or what its envelope says.
+// parse returns what a record is remembered as, or what its envelope says, with
+// the serialized ticket opened.
 func (s *RedisStore) parse(k redisKey, record string) (r decodedRecord, known bool, err error) {
 	if r, known = s.decoded.Get(k.id[:], record); known {
 		return r, true, nil
@@ -89,14 +91,20 @@ func (s *RedisStore) parse(k redisKey, record string) (r decodedRecord, known bo
 	if r.envelope, err = parseEnvelope([]byte(record)); err != nil {
 		return r, false, undecodable(k.id.String(), "%w", err)
 	}
+	if s.seal != nil || r.envelope.sealed {
+		if err := s.seal.open(k.id.String(), &r.envelope); err != nil {
+			return r, false, err
+		}
+		r.verifierKeys = s.seal.verifierKeys(k.id.String(), r.envelope.subject)
+	}
 	return r, false, nil
 }
 
-// arrive reads the record of a key that is unused, which it then is no longer,
+// arrive reads the record of a key of subject that is unused, which it then is no longer,
 // or the previous one; reads is set if that is all that the key may do.
-func (s *RedisStore) arrive(ctx context.Context, k redisKey) (record string, reads bool, err error) {
+func (s *RedisStore) arrive(ctx context.Context, k redisKey, subject string) (record string, reads bool, err error) {
 	id := k.id.String()
-	reply, err := s.run(ctx, arriveScript, []string{s.recordKey(k.partition, id)}, k.verifier()).StringSlice()
+	reply, err := s.run(ctx, arriveScript, []string{s.recordKey(k.partition, id)}, s.seal.verifiers(k, subject)).StringSlice()
 	if err == nil && len(reply) != 2 {
 		err = fmt.Errorf("unexpected reply %q", reply)
 	}

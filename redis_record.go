@@ -85,21 +85,24 @@ func partition(subject string) byte { return sha256.Sum256([]byte(subject))[0] }
 // after its time. Until then it is n and the grace in milliseconds, such as
 // n10000, which begins with that use: the previous one only reads until its
 // time, and is good for everything after that. Any other state is an envelope
-// of a later release, which this one cannot heed.
+// of a later release, which this one cannot heed. Where the ticket is sealed, the
+// line begins with 2s.
 type envelope struct {
+	sealed   bool
 	state    string
 	revision string // 11 characters of base64url
-	verifier string // base64url(SHA-256(secret))
+	verifier string // base64url(SHA-256(secret)); sealed, see appendSealedVerifier
 	previous string // verifier of the key that was rotated away
 	until    int64  // when previous stops reading only
 	subject  string
-	ticket   []byte // serialized
+	ticket   []byte // serialized, perhaps sealed
 }
 
 const (
-	envelopeStart = "2 "
-	keyInUse      = "u"
-	maxEnvelope   = 1500 // bytes, with the longest subject; the scripts read no more
+	plainStart  = "2 "
+	sealedStart = "2s "
+	keyInUse    = "u"
+	maxEnvelope = 1500 // bytes, with the longest subject; the scripts read no more
 )
 
 func newRevision() string {
@@ -109,17 +112,25 @@ func newRevision() string {
 }
 
 func (e envelope) String() string {
-	return fmt.Sprintf(envelopeStart+"%s %s %s %s %d %s\n", e.state, e.revision, e.verifier, e.previous, e.until, e.subject)
+	start := plainStart
+	if e.sealed {
+		start = sealedStart
+	}
+	return fmt.Sprintf(start+"%s %s %s %s %d %s\n", e.state, e.revision, e.verifier, e.previous, e.until, e.subject)
 }
 
 var errBadEnvelope = errors.New("unknown envelope")
 
 func parseEnvelope(record []byte) (envelope, error) {
 	line, ticket, ok := bytes.Cut(record, []byte("\n"))
-	if !ok || !bytes.HasPrefix(line, []byte(envelopeStart)) {
+	e, text := envelope{ticket: ticket}, string(line)
+	rest, plain := strings.CutPrefix(text, plainStart)
+	if !plain {
+		rest, e.sealed = strings.CutPrefix(text, sealedStart)
+	}
+	if !ok || !plain && !e.sealed {
 		return envelope{}, errBadEnvelope
 	}
-	e, rest := envelope{ticket: ticket}, string(line[len(envelopeStart):])
 	e.state, rest, _ = strings.Cut(rest, " ")
 	e.revision, rest, _ = strings.Cut(rest, " ")
 	e.verifier, rest, _ = strings.Cut(rest, " ")

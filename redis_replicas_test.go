@@ -55,11 +55,12 @@ func TestRevokeReplicas(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	s := p.store(t, RedisConfig{RevokeReplicas: 1})
+	sealed := p.store(t, RedisConfig{RevokeReplicas: 1, SealKeys: []SealKey{testSealKey(0)}})
 	for name, end := range finalEndings() {
 		if err := p.client.ScriptFlush(t.Context()).Err(); err != nil { // so that the first is an EVAL
 			t.Fatal(err)
 		}
-		for range 2 {
+		for _, s := range []*RedisStore{s, s, sealed} {
 			tk := newTicket(p.backend, "alice")
 			key := mustStore(t, p.backend, s, tk)
 			if err := end(p.ctx(t), s, key, tk); err != nil {

@@ -689,6 +689,9 @@ func TestUndecodableRecord(t *testing.T) {
 			"binary":          func(r string) string { return envelopeOf(r) + "\x00\xff" },
 			"wrong type":      nil,
 		} {
+			if name == "future ticket" && b.sealed != nil {
+				continue // is not to be seen there
+			}
 			t.Run(name, func(t *testing.T) {
 				s := b.store(t, RedisConfig{})
 				ctx := b.ctx(t)

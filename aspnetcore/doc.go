@@ -27,6 +27,8 @@
 //     who can read Redis can read every ticket, and with a Data Protection key,
 //     which is often in the same Redis, make a cookie for it. Encrypt those
 //     keys with a certificate.
+//   - Records are not sealed, whatever [ticketstore.RedisConfig] has for that:
+//     who can write to Redis can be anybody.
 //   - A session that the application has begun is in the index once Go has seen
 //     it or [Store.Reindex] has run, and one that the application alone has
 //     renewed stays there until the expiry that Go last saw. Until then it is

@@ -61,13 +61,20 @@ local function long(short)
 end
 
 -- parse returns the state of a record, revision, verifier, previous verifier,
--- until when that only reads and the subject; nil if its envelope is not one of
--- ours. The state is u, or n and the grace in ms while the key is unused.
+-- until when that only reads, the subject, and s if the ticket is sealed ('' if
+-- it is not); nil if its envelope is not one of ours. The state is u, or n and
+-- the grace in ms while the key is unused.
 local function parse(record)
-  local state, revision, verifier, previous, till, subject = string.match(record, '^2 (%w+) (%S+) (%S+) (%S+) (%d+) ([^\n]*)\n')
+  local seal, state, revision, verifier, previous, till, subject = string.match(record, '^2(s?) (%w+) (%S+) (%S+) (%S+) (%d+) ([^\n]*)\n')
   if state == 'u' or state and string.match(state, '^n%d+$') then
-    return state, revision, verifier, previous, tonumber(till), subject
+    return state, revision, verifier, previous, tonumber(till), subject, seal
   end
+end
+
+-- is reports whether a record has verifier of a key. What it may have of that is
+-- given with spaces between, as there are several where records are sealed.
+local function is(key, verifier)
+  return key == verifier or string.find(' ' .. key .. ' ', ' ' .. verifier .. ' ', 1, true) ~= nil
 end
 
 -- opens returns what a key may do: 'ALL', 'READ', or 'NONE' if it is not, or no
@@ -75,8 +82,8 @@ end
 -- only reads within the grace; after it the response with the new key is taken
 -- to be lost.
 local function opens(key, state, verifier, previous, till, t)
-  if key == verifier then return 'ALL' end
-  if key ~= previous then return 'NONE' end
+  if is(key, verifier) then return 'ALL' end
+  if not is(key, previous) then return 'NONE' end
   if t < till then return 'READ' end
   return state == 'u' and 'NONE' or 'ALL'
 end
@@ -87,8 +94,8 @@ local function used(state, till, t)
   return 'u', t + tonumber(string.sub(state, 2))
 end
 
-local function envelope(state, revision, verifier, previous, till, subject)
-  return table.concat({'2', state, revision, verifier, previous, string.format('%.0f', till), subject}, ' ') .. '\n'
+local function envelope(state, revision, verifier, previous, till, subject, seal)
+  return table.concat({'2' .. seal, state, revision, verifier, previous, string.format('%.0f', till), subject}, ' ') .. '\n'
 end
 
 -- read returns the beginning of a record, all of its envelope; false if there
