@@ -113,6 +113,32 @@ func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cook
 	return keys, nil
 }
 
+func (m *Manager) decode(ctx context.Context, cookies []*http.Cookie) ([]Key, error) {
+	if _, ours := m.cfg.Codec.(secureCodec); ours { // which never waits
+		return m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	}
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	began := m.start()
+	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	m.called(ctx, began, Event{Call: "Decode", Err: err})
+	return keys, err
+}
+
+func (m *Manager) cookieValue(r *http.Request, key Key) (string, error) {
+	ctx, cancel := m.storeContext(r.Context())
+	defer cancel()
+	began := m.start()
+	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
+	if _, ours := m.cfg.Codec.(secureCodec); !ours {
+		m.called(ctx, began, Event{Call: "Encode", Err: err})
+	}
+	if err != nil {
+		return "", fmt.Errorf("ticketstore: cookie: %w", err)
+	}
+	return value, nil
+}
+
 func validateCookieKeys(keys []CookieKey) error {
 	var errs []error
 	for i, k := range keys {

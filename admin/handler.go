@@ -221,6 +221,11 @@ func (h *handler) revoke(r *http.Request, subject, session string) (n int, err e
 		args = append(args, "operator", t.Subject, "operator_session", t.ID)
 	}
 	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...) // some, even if there is an error
+	if h.cfg.Observer != nil {
+		h.cfg.Observer(r.Context(), ticketstore.Event{
+			Kind: "ended", Cause: "revoked by an operator", Subject: subject, SessionID: session, Sessions: n,
+		})
+	}
 	return n, err
 }
 
