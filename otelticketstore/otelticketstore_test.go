@@ -324,18 +324,27 @@ func TestMetricsNameNobody(t *testing.T) {
 	}
 }
 
+// Requests observe, and several readers collect, all at once.
 func TestInParallel(t *testing.T) {
-	s := newSite(t, otelticketstore.Config{Count: tickettest.NewStore(t).Count, CountEvery: 1})
+	store := tickettest.NewStore(t)
+	readers := []*site{{metrics: sdkmetric.NewManualReader()}, {metrics: sdkmetric.NewManualReader()}}
+	m := manager(t, store, otelticketstore.Config{
+		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(readers[0].metrics), sdkmetric.WithReader(readers[1].metrics)),
+		Count:         store.Count,
+		CountEvery:    1,
+	})
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			get(t.Context(), s.manager, login(t, s.manager, fmt.Sprint(i)))
-			s.collect(t, t.Context())
+			get(t.Context(), m, login(t, m, fmt.Sprint(i)))
+			readers[i%2].collect(t, t.Context())
 		})
 	}
 	wg.Wait()
-	if got, want := s.collect(t, t.Context()), "ticketstore.session.starts {session} [] 8"; !slices.Contains(got, want) {
-		t.Errorf("got %q, want %s", got, want)
+	for _, r := range readers {
+		if got, want := r.collect(t, t.Context()), "ticketstore.session.starts {session} [] 8"; !slices.Contains(got, want) {
+			t.Errorf("got %q, want %s", got, want)
+		}
 	}
 }
 
