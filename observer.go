@@ -15,17 +15,17 @@ import (
 // apply, or are not known, are zero.
 //
 //	Kind       Cause
-//	signed in
-//	ended      signed out, replaced (by a sign-in over it), revoked,
-//	           revoked by an operator (by package admin)
+//	signed-in
+//	ended      signed-out, replaced (by a sign-in over it), revoked,
+//	           revoked-by-operator (by package admin)
 //	renewed    used (a request recorded its last use), changed (by Manager.Renew)
 //	rotated
 //	rejected   forged (no cookie is ours, or its key has left CookieKeys),
 //	           unknown (the session has ended, or never was),
 //	           expired (by Config and our clock, though the store has it),
 //	           superseded, undecodable (see the errors of that name),
-//	           two subjects (of two users; neither counts),
-//	           too many cookies
+//	           two-subjects (of two users; neither counts),
+//	           too-many-cookies
 //	called     none (the store answered, perhaps with ErrNotFound), failed,
 //	           abandoned (the client hung up before the answer)
 //

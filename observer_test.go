@@ -163,19 +163,19 @@ var happenings = []struct {
 	}},
 	{"sign-in", Config{}, func(t *testing.T, o *observed, _ *http.Cookie) []Event {
 		bob := o.login(t, "bob")
-		return []Event{of("signed in", "", o.ticket(t, bob))}
+		return []Event{of("signed-in", "", o.ticket(t, bob))}
 	}},
 	{"sign-in again", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		old := o.ticket(t, alice)
 		next := o.login(t, "alice", alice)
-		return []Event{ended("replaced", old), of("signed in", "", o.ticket(t, next))}
+		return []Event{ended("replaced", old), of("signed-in", "", o.ticket(t, next))}
 	}},
 	{"sign-in over another's session, outside of Wrap", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		old, tk := o.ticket(t, alice), NewTicket("bob")
 		if err := o.manager.SignIn(httptest.NewRecorder(), o.request(t, "POST", "/", alice), tk); err != nil {
 			t.Fatal(err)
 		}
-		return []Event{ended("replaced", old), of("signed in", "", tk)}
+		return []Event{ended("replaced", old), of("signed-in", "", tk)}
 	}},
 	{"sign-in twice in one request", Config{}, func(t *testing.T, o *observed, _ *http.Cookie) []Event {
 		w, r := httptest.NewRecorder(), o.request(t, "POST", "/")
@@ -183,7 +183,7 @@ var happenings = []struct {
 		if err := errors.Join(o.manager.SignIn(w, r, first), o.manager.SignIn(w, r, second)); err != nil {
 			t.Fatal(err)
 		}
-		return []Event{of("signed in", "", first), ended("replaced", first), of("signed in", "", second)}
+		return []Event{of("signed-in", "", first), ended("replaced", first), of("signed-in", "", second)}
 	}},
 	{"sign-in that does not end the old session", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		o.hooks.before = func(_ context.Context, call string) error {
@@ -193,7 +193,7 @@ var happenings = []struct {
 			return nil
 		}
 		next := o.login(t, "alice", alice)
-		return []Event{of("signed in", "", o.ticket(t, next))}
+		return []Event{of("signed-in", "", o.ticket(t, next))}
 	}},
 	{"sign-in without an answer", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		o.hooks.before = func(_ context.Context, call string) error {
@@ -212,14 +212,14 @@ var happenings = []struct {
 	{"sign-out", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		old := o.ticket(t, alice)
 		wantStatus(t, o.post(t, "/logout", alice), http.StatusOK)
-		return []Event{ended("signed out", old)}
+		return []Event{ended("signed-out", old)}
 	}},
 	{"sign-out outside of Wrap", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		old := o.ticket(t, alice)
 		if err := o.manager.SignOut(httptest.NewRecorder(), o.request(t, "POST", "/", alice)); err != nil {
 			t.Fatal(err)
 		}
-		return []Event{ended("signed out", old)}
+		return []Event{ended("signed-out", old)}
 	}},
 	{"sign-out of a session that has ended", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		old := o.ticket(t, alice)
@@ -244,7 +244,7 @@ var happenings = []struct {
 		o.take()
 		old := o.ticket(t, next)
 		wantStatus(t, o.post(t, "/logout", next, alice), http.StatusOK)
-		return []Event{ended("signed out", old)}
+		return []Event{ended("signed-out", old)}
 	}},
 	{"sign-out of what cannot be read", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		id := o.ticket(t, alice).ID
@@ -252,7 +252,7 @@ var happenings = []struct {
 		wantStatus(t, o.post(t, "/logout", alice), http.StatusOK)
 		return []Event{
 			{Kind: "rejected", Cause: "undecodable", SessionID: id, Err: ErrUndecodable},
-			{Kind: "ended", Cause: "signed out", SessionID: id, Sessions: 1},
+			{Kind: "ended", Cause: "signed-out", SessionID: id, Sessions: 1},
 		}
 	}},
 	{"a use that is recorded", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
@@ -431,16 +431,16 @@ var happenings = []struct {
 		bob := o.login(t, "bob")
 		o.take()
 		o.who(t, alice, bob)
-		return []Event{of("rejected", "two subjects", o.ticket(t, bob)), of("rejected", "two subjects", o.ticket(t, alice))}
+		return []Event{of("rejected", "two-subjects", o.ticket(t, bob)), of("rejected", "two-subjects", o.ticket(t, alice))}
 	}},
-	{"too many cookies", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
+	{"too-many-cookies", Config{}, func(t *testing.T, o *observed, alice *http.Cookie) []Event {
 		cookies := []*http.Cookie{alice}
 		for range maxKeys {
 			cookies = append(cookies, o.login(t, "alice"))
 		}
 		o.take()
 		o.who(t, cookies...)
-		return []Event{{Kind: "rejected", Cause: "too many cookies", Err: errTooManyKeys}}
+		return []Event{{Kind: "rejected", Cause: "too-many-cookies", Err: errTooManyKeys}}
 	}},
 	{"a ticket of NewContext", Config{}, func(t *testing.T, o *observed, _ *http.Cookie) []Event {
 		r := o.request(t, "GET", "/")
@@ -606,7 +606,7 @@ func TestObserverCodec(t *testing.T) {
 		if forged != (c.decode == nil) {
 			t.Errorf("Decode: %v: got forged %v: %+v", c.decode, forged, others)
 		}
-		signedIn := slices.ContainsFunc(others, func(e Event) bool { return e.Kind == "signed in" })
+		signedIn := slices.ContainsFunc(others, func(e Event) bool { return e.Kind == "signed-in" })
 		if signedIn != (c.encode == nil) {
 			t.Errorf("Encode: %v: got signed in %v: %+v", c.encode, signedIn, others)
 		}
@@ -709,7 +709,7 @@ func TestObserverPanics(t *testing.T) {
 	if got := s.who(t, alice); got != "-" {
 		t.Errorf("after sign-out: got %q, want nobody", got)
 	}
-	for _, kind := range []string{"signed in", "called", "ended", "rejected"} {
+	for _, kind := range []string{"signed-in", "called", "ended", "rejected"} {
 		if logs := s.logs.String(); !strings.Contains(logs, "no such "+kind) || !strings.Contains(logs, "observer_test.go") {
 			t.Errorf("%s: not in the log, with its stack: %.2000s", kind, logs)
 		}
@@ -738,7 +738,7 @@ func TestObserverInParallel(t *testing.T) {
 	for _, e := range others {
 		got[e.Kind+" "+e.Cause]++
 	}
-	if len(got) != 2 || got["signed in "] != 2*users || got["ended signed out"] != 2*users {
+	if len(got) != 2 || got["signed-in "] != 2*users || got["ended signed-out"] != 2*users {
 		t.Errorf("got %v, want %d that signed in and signed out", got, 2*users)
 	}
 }

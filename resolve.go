@@ -67,7 +67,7 @@ func (m *Manager) resolve(r *http.Request) (*resolution, error) {
 	cookies := m.cookies(r)
 	keys, err := m.keys(r, cookies)
 	if errors.Is(err, errTooManyKeys) {
-		m.tell(r, Event{Kind: "rejected", Cause: "too many cookies", Err: err})
+		m.tell(r, Event{Kind: "rejected", Cause: "too-many-cookies", Err: err})
 		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request counts as anonymous", "", "error", err)
 		return &resolution{manager: m, why: err}, nil
 	}
@@ -141,7 +141,7 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 	}
 	if tossed != nil {
 		for _, t := range append(tossed, res.ticket) {
-			rejected = m.rejected(rejected, "two subjects", "", t, nil)
+			rejected = m.rejected(rejected, "two-subjects", "", t, nil)
 		}
 		res.ticket, res.key = nil, ""
 	}

@@ -81,7 +81,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	m.writeCookie(w, value, m.maxAge(r, next))
 	*t = *next
 	m.tellEnded(r, "replaced", old, keys, errs)
-	m.tell(r, Event{Kind: "signed in", Subject: t.Subject, SessionID: t.ID})
+	m.tell(r, Event{Kind: "signed-in", Subject: t.Subject, SessionID: t.ID})
 	return nil
 }
 
@@ -134,7 +134,7 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 		known, _ = m.allPresented(w, r)
 	}
 	errs := m.removeAll(r.Context(), keys, 1)
-	m.tellEnded(r, "signed out", known, keys, errs)
+	m.tellEnded(r, "signed-out", known, keys, errs)
 	var old, failed []error
 	for _, err := range errs {
 		switch {

@@ -102,7 +102,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	// Observer is told which sessions operators have ended, with the cause
-	// "revoked by an operator": give it that of [ticketstore.Config]. Its
+	// "revoked-by-operator": give it that of [ticketstore.Config]. Its
 	// context is the operator's request's.
 	Observer func(context.Context, ticketstore.Event)
 }

@@ -223,7 +223,7 @@ func (h *handler) revoke(r *http.Request, subject, session string) (n int, err e
 	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...) // some, even if there is an error
 	if h.cfg.Observer != nil {
 		h.cfg.Observer(r.Context(), ticketstore.Event{
-			Kind: "ended", Cause: "revoked by an operator", Subject: subject, SessionID: session, Sessions: n,
+			Kind: "ended", Cause: "revoked-by-operator", Subject: subject, SessionID: session, Sessions: n,
 		})
 	}
 	return n, err

@@ -312,7 +312,7 @@ func TestLog(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	ended := "ended,revoked by an operator,alice,"
+	ended := "ended,revoked-by-operator,alice,"
 	if want := []string{ended + id + ",1,root", ended + ",2,root"}; !slices.Equal(events, want) {
 		t.Errorf("got %q, want %q", events, want)
 	}

@@ -107,7 +107,7 @@ func (o *observer) instruments(meter metric.Meter) error {
 
 func (o *observer) observe(ctx context.Context, e ticketstore.Event) {
 	switch e.Kind {
-	case "signed in":
+	case "signed-in":
 		o.starts.Add(ctx, 1)
 	case "ended":
 		o.ends.Add(ctx, int64(e.Sessions), cause(e))

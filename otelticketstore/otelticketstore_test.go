@@ -195,7 +195,7 @@ func TestMetrics(t *testing.T) {
 		"ticketstore.rejections {rejection} [ticketstore.cause=unknown] 1",
 		"ticketstore.session.ends {session} [ticketstore.cause=replaced] 1",
 		"ticketstore.session.ends {session} [ticketstore.cause=revoked] 4",
-		"ticketstore.session.ends {session} [ticketstore.cause=signed out] 1",
+		"ticketstore.session.ends {session} [ticketstore.cause=signed-out] 1",
 		"ticketstore.session.renewals {renewal} [ticketstore.cause=changed] 1",
 		"ticketstore.session.rotations {rotation} [] 1",
 		"ticketstore.session.starts {session} [] 7",
@@ -365,7 +365,7 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	observe(t.Context(), ticketstore.Event{Kind: "signed in"})
+	observe(t.Context(), ticketstore.Event{Kind: "signed-in"})
 	observe(t.Context(), ticketstore.Event{Kind: "of a later release"})
 	got := (&site{metrics: reader}).collect(t, t.Context())
 	if want := []string{"ticketstore.session.starts {session} [] 1"}; !slices.Equal(got, want) {
