@@ -2,6 +2,7 @@ package ticketstore
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -119,6 +120,13 @@ type Config struct {
 	// Logger gets outages, undecodable tickets, keys that come after they were
 	// rotated away, and cookies that contradict each other. It never gets a key. If nil, slog.Default.
 	Logger *slog.Logger
+
+	// Observer is told what the Manager has done and refused, for logs, metrics
+	// and traces; see [Event]. It gets the request's context, which may have
+	// ended. The request waits for it, so do no I/O in it; it is called by
+	// requests in parallel, and by one request for several keys. If it panics,
+	// that is logged, and changes nothing.
+	Observer func(context.Context, Event)
 
 	// DangerouslyAllowInsecureCookie drops the Secure attribute, so that the
 	// cookie also travels over plain HTTP, where anyone on the way can take

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/gorilla/securecookie"
 )
@@ -113,6 +115,32 @@ func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cook
 	return keys, nil
 }
 
+func (m *Manager) decode(ctx context.Context, cookies []*http.Cookie) ([]Key, error) {
+	if _, ours := m.cfg.Codec.(secureCodec); ours { // which never waits
+		return m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	}
+	ctx, cancel := m.storeContext(ctx)
+	defer cancel()
+	began := m.start()
+	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	m.called(ctx, began, Event{Call: "Decode", Err: err})
+	return keys, err
+}
+
+func (m *Manager) cookieValue(r *http.Request, key Key) (string, error) {
+	ctx, cancel := m.storeContext(r.Context())
+	defer cancel()
+	began := m.start()
+	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
+	if _, ours := m.cfg.Codec.(secureCodec); !ours {
+		m.called(ctx, began, Event{Call: "Encode", Err: err})
+	}
+	if err != nil {
+		return "", fmt.Errorf("ticketstore: cookie: %w", err)
+	}
+	return value, nil
+}
+
 func validateCookieKeys(keys []CookieKey) error {
 	var errs []error
 	for i, k := range keys {
@@ -129,4 +157,42 @@ func validateCookieKeys(keys []CookieKey) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// maxAge returns how many seconds the cookie of t lasts; 0 until the browser
+// ends.
+func (m *Manager) maxAge(r *http.Request, t *Ticket) int {
+	if !t.Persistent {
+		return 0
+	}
+	left := maxCookieAge
+	if end := m.end(t); !end.IsZero() {
+		left = min(left, end.Sub(m.now(r.Context())))
+	}
+	return max(1, int((left+time.Second-1)/time.Second))
+}
+
+// writeCookie sets the cookie in place of one of ours that w sets already.
+// RFC 6265, section 4.1.1: one per name.
+func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
+	h := w.Header()
+	lines := h["Set-Cookie"]
+	h.Del("Set-Cookie")
+	for _, line := range lines {
+		if !strings.HasPrefix(line, m.cfg.CookieName+"=") {
+			h.Add("Set-Cookie", line)
+		}
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name:        m.cfg.CookieName,
+		Value:       value,
+		Domain:      m.cfg.CookieDomain,
+		Path:        m.cfg.CookiePath,
+		MaxAge:      maxAge,
+		Secure:      !m.cfg.DangerouslyAllowInsecureCookie,
+		HttpOnly:    true,
+		SameSite:    m.cfg.SameSite,
+		Partitioned: m.cfg.Partitioned,
+	})
+	h.Set("Cache-Control", "no-store")
 }

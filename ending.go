@@ -20,15 +20,16 @@ type Ending struct {
 
 	// Cause says why:
 	//
-	//	signed-out    the user signed out, or Remove was called
-	//	replaced      the same browser signed in anew
-	//	revoked       Revoke, RevokeAll, RevokeOthers or RevokeEverybody
-	//	evicted       one more than MaxSessions signed in
-	//	idle          it was not used for its idle timeout
-	//	lifetime      it reached EndsAt
-	//	deleted       its record was deleted by hand
-	//	undelivered   it began, but nobody got its key: the reply was lost
-	//	forgotten     Forget
+	//	signed-out            the user signed out, or Remove was called
+	//	replaced              the same browser signed in anew
+	//	revoked               Revoke, RevokeAll, RevokeOthers, RevokeEverybody
+	//	revoked-by-operator   the same, in package admin
+	//	evicted               one more than MaxSessions signed in
+	//	idle                  it was not used for its idle timeout
+	//	lifetime              it reached EndsAt
+	//	deleted               its record was deleted by hand
+	//	undelivered           it began, but nobody got its key: a reply was lost
+	//	forgotten             Forget
 	//
 	// or what [WithCause] has said.
 	Cause string `json:"cause"`

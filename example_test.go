@@ -5,8 +5,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"os"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/tickettest"
@@ -212,4 +215,35 @@ func ExampleReadAlso() {
 	data, err := cfg.Serializer.Serialize(ticketstore.NewTicket("alice", ticketstore.Claim{Type: "role", Value: "admin"}))
 	fmt.Println(string(data), err)
 	// Output: {"v":1,"identities":[{"claims":[{"type":"role","value":"admin"}]}]} <nil>
+}
+
+// An audit log. What is rejected is left to metrics: anybody can send as much
+// of that as they like. Calls are told as well; of these, it takes failures.
+func ExampleEvent() {
+	handler := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime})
+	logger := slog.New(handler)
+	observer := func(ctx context.Context, e ticketstore.Event) {
+		switch {
+		case e.Cause == "failed":
+			logger.WarnContext(ctx, e.Kind, "call", e.Call, "session", e.SessionID, "error", e.Err)
+		case e.Kind != "rejected" && e.Kind != "called":
+			logger.InfoContext(ctx, e.Kind, "cause", e.Cause, "user", e.Subject, "session", e.SessionID,
+				"sessions", e.Sessions, "addr", e.Device.Addr)
+		}
+	}
+	cfg := ticketstore.Config{Observer: observer} // with CookieKeys, for NewManager
+
+	cfg.Observer(context.Background(), ticketstore.Event{
+		Kind: "ended", Cause: "revoked", Subject: "alice", Sessions: 3,
+		Device: ticketstore.Device{Addr: netip.MustParseAddr("192.0.2.1")},
+	})
+	// Output: level=INFO msg=ended cause=revoked user=alice session="" sessions=3 addr=192.0.2.1
+}
+
+// withoutTime makes the output of an example the same each time.
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -164,11 +164,15 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 func hungUp(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled }
 
 func (m *Manager) log(r *http.Request, level slog.Level, msg string, args ...any) {
+	m.logContext(r.Context(), level, msg, args...)
+}
+
+func (m *Manager) logContext(ctx context.Context, level slog.Level, msg string, args ...any) {
 	logger := m.cfg.Logger
 	if logger == nil {
 		logger = slog.Default()
 	}
-	logger.Log(r.Context(), level, msg, args...)
+	logger.Log(ctx, level, msg, args...)
 }
 
 // logRepeated logs what every request with the same sessions would log, once a

@@ -68,16 +68,24 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 var errZeroManager = errors.New("ticketstore: this Manager was not made by NewManager")
 
 func (m *Manager) resolve(r *http.Request) (*resolution, error) {
-	keys, err := m.keys(r, m.cookies(r))
+	cookies := m.cookies(r)
+	keys, err := m.keys(r, cookies)
 	if errors.Is(err, errTooManyKeys) {
+		m.tell(r, Event{Kind: "rejected", Cause: "too-many-cookies", Err: err})
 		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request counts as anonymous", "", "error", err)
 		return &resolution{manager: m, why: err}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	if m.cfg.Observer != nil && len(keys) == 0 && slices.ContainsFunc(cookies, m.named) {
+		m.tell(r, Event{Kind: "rejected", Cause: "forged"})
+	}
 	return m.read(r, keys)
 }
+
+// named reports whether c is called as ours are.
+func (m *Manager) named(c *http.Cookie) bool { return c.Name == m.cfg.CookieName && c.Value != "" }
 
 var errTooManyKeys = fmt.Errorf("ticketstore: the request has more than %d session cookies that are ours: another host plants them", maxKeys)
 
@@ -97,13 +105,7 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 	if len(cookies) == 0 {
 		return nil, nil
 	}
-	ctx := r.Context()
-	if _, ours := m.cfg.Codec.(secureCodec); !ours { // which never waits
-		var cancel context.CancelFunc
-		ctx, cancel = m.storeContext(ctx)
-		defer cancel()
-	}
-	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	keys, err := m.decode(r.Context(), cookies)
 	if err != nil {
 		return nil, fmt.Errorf("ticketstore: cookie: %w", err)
 	}
@@ -128,9 +130,11 @@ func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
 // a cookie tossed from a sibling host, and nothing says which. What may come
 // from a cache refuses none.
 func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
-	res, tossed, err := m.readOnce(r, keys)
+	var rejected []Event
+	res, tossed, err := m.readOnce(r, keys, &rejected)
 	if err == nil && res.refuses(tossed) && !isFresh(r.Context()) {
-		res, tossed, err = m.readOnce(fresh(r), keys)
+		rejected = nil
+		res, tossed, err = m.readOnce(fresh(r), keys, &rejected)
 	}
 	if err != nil {
 		return nil, err
@@ -140,7 +144,13 @@ func (m *Manager) read(r *http.Request, keys []Key) (*resolution, error) {
 			res.ticket.ID+" "+t.ID, "sessions", []string{res.ticket.ID, t.ID})
 	}
 	if tossed != nil {
+		for _, t := range append(tossed, res.ticket) {
+			rejected = m.rejected(rejected, "two-subjects", "", t, nil)
+		}
 		res.ticket, res.key = nil, ""
+	}
+	for _, e := range rejected {
+		m.tell(r, e)
 	}
 	return res, nil
 }
@@ -151,8 +161,9 @@ func (res *resolution) refuses(tossed []*Ticket) bool {
 		res.ticket == nil && slices.ContainsFunc(res.presented, func(p presented) bool { return p.ticket != nil })
 }
 
-// readOnce also returns the live tickets of other subjects than the first one's.
-func (m *Manager) readOnce(r *http.Request, keys []Key) (res *resolution, tossed []*Ticket, err error) {
+// readOnce also returns the live tickets of other subjects than the first one's,
+// and appends what else counts for nothing to rejected.
+func (m *Manager) readOnce(r *http.Request, keys []Key, rejected *[]Event) (res *resolution, tossed []*Ticket, err error) {
 	res = &resolution{manager: m, keys: len(keys)}
 	res.presented = res.first[:0]
 	now := m.now(r.Context())
@@ -161,21 +172,25 @@ func (m *Manager) readOnce(r *http.Request, keys []Key) (res *resolution, tossed
 		switch {
 		case errors.Is(err, ErrUndecodable):
 			m.logRepeated(r, slog.LevelError, "ticketstore: a ticket cannot be read", err.Error(), "error", err)
+			*rejected = m.rejected(*rejected, "undecodable", key, nil, err)
 			res.why = err
 			res.presented = append(res.presented, presented{key, nil})
 			continue
 		case errors.Is(err, ErrSuperseded):
 			// SignIn and SignOut try it: it may be the last key before this one.
 			m.logRepeated(r, slog.LevelWarn, "ticketstore: a key that has been rotated away was used", err.Error(), "error", err)
+			*rejected = m.rejected(*rejected, "superseded", key, nil, err)
 			res.presented = append(res.presented, presented{key, nil})
 			continue
 		case errors.Is(err, ErrNotFound):
+			*rejected = m.rejected(*rejected, "unknown", key, nil, err)
 			continue
 		case err != nil:
 			return nil, nil, err
 		}
 		res.presented = append(res.presented, presented{key, t})
 		if !now.Before(m.deadline(t)) {
+			*rejected = m.rejected(*rejected, "expired", key, t, nil)
 			continue
 		}
 		if res.ticket == nil {
@@ -225,10 +240,12 @@ func (m *Manager) use(r *http.Request, res *resolution) {
 	switch {
 	case err == nil:
 		res.ticket = next
+		m.tell(r, Event{Kind: "renewed", Cause: "used", Subject: t.Subject, SessionID: t.ID})
 	case errors.Is(err, ErrConflict):
 		// Somebody else has just renewed it: what was read is good.
 	case errors.Is(err, ErrNotFound):
 		res.ticket, res.key = nil, ""
+		m.tell(r, Event{Kind: "rejected", Cause: "unknown", Subject: t.Subject, SessionID: t.ID, Err: err})
 	case hungUp(ctx):
 		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
 	default:
@@ -301,22 +318,34 @@ func (m *Manager) storeContext(ctx context.Context) (context.Context, context.Ca
 func (m *Manager) retrieve(ctx context.Context, key Key) (*Ticket, error) {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
+	began := m.start()
 	t, err := m.store.Retrieve(ctx, key)
 	if err == nil && t.Subject == "" {
-		return nil, undecodable(t.ID, "the store has not set its subject")
+		t, err = nil, undecodable(t.ID, "the store has not set its subject")
 	}
+	e := Event{Call: "Retrieve", SessionID: m.sessionID(key), Err: err}
+	if err == nil {
+		e.Subject, e.SessionID = t.Subject, t.ID
+	}
+	m.called(ctx, began, e)
 	return t, err
 }
 
 func (m *Manager) renew(ctx context.Context, key Key, t *Ticket) error {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
-	return m.store.Renew(ctx, key, t)
+	began := m.start()
+	err := m.store.Renew(ctx, key, t)
+	m.called(ctx, began, Event{Call: "Renew", Subject: t.Subject, SessionID: t.ID, Err: err})
+	return err
 }
 
 // remove goes on if the client hangs up: half a sign-out is none.
 func (m *Manager) remove(ctx context.Context, key Key) error {
 	ctx, cancel := m.storeContext(context.WithoutCancel(ctx))
 	defer cancel()
-	return m.store.Remove(ctx, key)
+	began := m.start()
+	err := m.store.Remove(ctx, key)
+	m.called(ctx, began, Event{Call: "Remove", SessionID: m.sessionID(key), Err: err})
+	return err
 }

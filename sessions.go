@@ -14,7 +14,9 @@ import (
 // anonymous and [errors.ErrUnsupported] if the store is no [SessionIndex].
 func (m *Manager) Sessions(r *http.Request) (sessions []Session, current string, err error) {
 	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		began := m.start()
 		sessions, err = index.Sessions(ctx, t.Subject)
+		m.called(ctx, began, Event{Call: "Sessions", Subject: t.Subject, Err: err})
 		current = t.ID
 		return err
 	})
@@ -28,41 +30,51 @@ func (m *Manager) Sessions(r *http.Request) (sessions []Session, current string,
 // Like RevokeOthers and RevokeAll it returns ErrConflict if r's key has been
 // rotated away and only reads.
 func (m *Manager) Revoke(r *http.Request, id string) error {
-	return m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
-		if err := mayRevoke(ctx, t); err != nil {
-			return err
+	_, err := m.revoke(r, "Revoke", id, func(ctx context.Context, index SessionIndex, t *Ticket) (int, error) {
+		if err := index.Revoke(ctx, t.Subject, id); err != nil {
+			return 0, err
 		}
-		return index.Revoke(ctx, t.Subject, id)
+		return 1, nil
 	})
+	return err
 }
 
 // RevokeOthers ends all sessions of r's user but the one that r belongs to, and
 // returns how many there were. After a change of password, Rotate this one too,
 // but after RevokeOthers: r knows the key that it came with, and no other.
 func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
-	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
-		if err := mayRevoke(ctx, t); err != nil {
-			return err
-		}
-		revoked, err = index.RevokeOthers(ctx, t.Subject, t.ID)
-		return err
+	return m.revoke(r, "RevokeOthers", "", func(ctx context.Context, index SessionIndex, t *Ticket) (int, error) {
+		return index.RevokeOthers(ctx, t.Subject, t.ID)
 	})
-	return revoked, err
 }
 
 // RevokeAll ends all sessions of r's user, r's own among them, deletes the
 // cookie and returns how many there were. Call it before writing to w.
 func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int, err error) {
-	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
-		if err := mayRevoke(ctx, t); err != nil {
-			return err
-		}
-		revoked, err = index.RevokeAll(ctx, t.Subject)
-		return err
+	revoked, err = m.revoke(r, "RevokeAll", "", func(ctx context.Context, index SessionIndex, t *Ticket) (int, error) {
+		return index.RevokeAll(ctx, t.Subject)
 	})
 	if err == nil {
 		m.writeCookie(w, "", -1)
 	}
+	return revoked, err
+}
+
+// revoke calls f, which is a call to the store and returns how many sessions it
+// has ended: id, if there is one.
+func (m *Manager) revoke(r *http.Request, call, id string, f func(context.Context, SessionIndex, *Ticket) (int, error)) (revoked int, err error) {
+	err = m.withIndex(r, func(ctx context.Context, index SessionIndex, t *Ticket) error {
+		if err := mayRevoke(ctx, t); err != nil {
+			return err
+		}
+		began := m.start()
+		revoked, err = f(ctx, index, t)
+		m.called(ctx, began, Event{Call: call, Subject: t.Subject, SessionID: id, Err: err})
+		if revoked > 0 { // some, even if there is an error
+			m.tell(r, Event{Kind: "ended", Cause: "revoked", Subject: t.Subject, SessionID: id, Sessions: revoked})
+		}
+		return err
+	})
 	return revoked, err
 }
 

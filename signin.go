@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -84,11 +83,14 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	if err != nil {
 		return errors.Join(err, m.remove(WithCause(r.Context(), "undelivered", ""), key))
 	}
-	if err := errors.Join(m.removeAll(WithCause(r.Context(), "replaced", ""), keys, 2)...); err != nil {
+	errs := m.removeAll(WithCause(r.Context(), "replaced", ""), keys, 2)
+	if err := errors.Join(errs...); err != nil {
 		m.log(r, slog.LevelError, "ticketstore: a sign-in did not end an old session", "session", next.ID, "error", err)
 	}
 	m.writeCookie(w, value, m.maxAge(r, next))
 	*t = *next
+	m.tellEnded(r, "replaced", old, keys, errs)
+	m.tell(r, Event{Kind: "signed-in", Subject: t.Subject, SessionID: t.ID})
 	return nil
 }
 
@@ -136,8 +138,14 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var known []presented // nothing is read within Wrap, and nothing unless it is told
+	if m.cfg.Observer != nil {
+		known, _ = m.allPresented(w, r)
+	}
+	errs := m.removeAll(r.Context(), keys, 1)
+	m.tellEnded(r, "signed-out", known, keys, errs)
 	var old, failed []error
-	for _, err := range m.removeAll(r.Context(), keys, 1) {
+	for _, err := range errs {
 		switch {
 		case errors.Is(err, ErrSuperseded):
 			old = append(old, err)
@@ -179,9 +187,13 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 			return nil, err
 		}
 	}
-	return m.update(r, res.key, change, func(t *Ticket) error {
+	t, err := m.update(r, res.key, change, func(t *Ticket) error {
 		return m.renew(r.Context(), res.key, t)
 	})
+	if err == nil {
+		m.tell(r, Event{Kind: "renewed", Cause: "changed", Subject: t.Subject, SessionID: t.ID})
+	}
+	return t, err
 }
 
 // Rotate is Renew for a change of privilege: the session stays, with its ID,
@@ -221,7 +233,9 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	t, err := m.update(r, res.key, change, func(t *Ticket) (err error) {
 		ctx, cancel := m.storeContext(r.Context())
 		defer cancel()
+		began := m.start()
 		key, err = rotator.Rotate(ctx, res.key, t, m.cfg.RotateGrace)
+		m.called(ctx, began, Event{Call: "Rotate", Subject: t.Subject, SessionID: t.ID, Err: err})
 		return err
 	})
 	if err != nil {
@@ -230,6 +244,7 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	value, err := m.cookieValue(r, key)
 	if err == nil {
 		m.writeCookie(w, value, m.maxAge(r, t))
+		m.tell(r, Event{Kind: "rotated", Subject: t.Subject, SessionID: t.ID})
 	}
 	return t, err
 }
@@ -304,7 +319,10 @@ func checkChange(old, next *Ticket) error {
 func (m *Manager) storeTicket(ctx context.Context, t *Ticket) (Key, error) {
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
-	return m.store.Store(ctx, t)
+	began := m.start()
+	key, err := m.store.Store(ctx, t)
+	m.called(ctx, began, Event{Call: "Store", Subject: t.Subject, SessionID: m.sessionID(key), Err: err})
+	return key, err
 }
 
 // allPresented returns the sessions whose keys are in a cookie already set on
@@ -349,52 +367,4 @@ func cookiesSet(w http.ResponseWriter) []*http.Cookie {
 		}
 	}
 	return cookies
-}
-
-func (m *Manager) cookieValue(r *http.Request, key Key) (string, error) {
-	ctx, cancel := m.storeContext(r.Context())
-	defer cancel()
-	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
-	if err != nil {
-		return "", fmt.Errorf("ticketstore: cookie: %w", err)
-	}
-	return value, nil
-}
-
-// maxAge returns how many seconds the cookie of t lasts; 0 until the browser
-// ends.
-func (m *Manager) maxAge(r *http.Request, t *Ticket) int {
-	if !t.Persistent {
-		return 0
-	}
-	left := maxCookieAge
-	if end := m.end(t); !end.IsZero() {
-		left = min(left, end.Sub(m.now(r.Context())))
-	}
-	return max(1, int((left+time.Second-1)/time.Second))
-}
-
-// writeCookie sets the cookie in place of one of ours that w sets already.
-// RFC 6265, section 4.1.1: one per name.
-func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
-	h := w.Header()
-	lines := h["Set-Cookie"]
-	h.Del("Set-Cookie")
-	for _, line := range lines {
-		if !strings.HasPrefix(line, m.cfg.CookieName+"=") {
-			h.Add("Set-Cookie", line)
-		}
-	}
-	http.SetCookie(w, &http.Cookie{
-		Name:        m.cfg.CookieName,
-		Value:       value,
-		Domain:      m.cfg.CookieDomain,
-		Path:        m.cfg.CookiePath,
-		MaxAge:      maxAge,
-		Secure:      !m.cfg.DangerouslyAllowInsecureCookie,
-		HttpOnly:    true,
-		SameSite:    m.cfg.SameSite,
-		Partitioned: m.cfg.Partitioned,
-	})
-	h.Set("Cache-Control", "no-store")
 }

@@ -100,6 +100,11 @@ type Config struct {
 	// Logger gets who ended which sessions, and outages of the store. If nil,
 	// slog.Default.
 	Logger *slog.Logger
+
+	// Observer is told which sessions operators have ended, with the cause
+	// "revoked-by-operator": give it that of [ticketstore.Config]. Its
+	// context is the operator's request's.
+	Observer func(context.Context, ticketstore.Event)
 }
 
 const maxPageSize = 1000 // RedisStore.SessionPage's

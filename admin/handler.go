@@ -196,10 +196,18 @@ func (h *handler) delete(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+const byOperator = "revoked-by-operator"
+
 // revoke ends one session of subject, or all if session is empty, and returns
 // how many there were. It goes on if the client hangs up.
 func (h *handler) revoke(r *http.Request, subject, session string) (n int, err error) {
-	err = h.ask(context.WithoutCancel(r.Context()), func(ctx context.Context) error {
+	operator, known := ticketstore.FromContext(r.Context())
+	by := ""
+	if known {
+		by = operator.Subject
+	}
+	ctx := ticketstore.WithCause(context.WithoutCancel(r.Context()), byOperator, by)
+	err = h.ask(ctx, func(ctx context.Context) error {
 		if session == "" {
 			n, err = h.store.RevokeAll(ctx, subject)
 			return err
@@ -217,10 +225,15 @@ func (h *handler) revoke(r *http.Request, subject, session string) (n int, err e
 	if session != "" {
 		args = append(args, "session", session)
 	}
-	if t, ok := ticketstore.FromContext(r.Context()); ok {
-		args = append(args, "operator", t.Subject, "operator_session", t.ID)
+	if known {
+		args = append(args, "operator", operator.Subject, "operator_session", operator.ID)
 	}
 	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...) // some, even if there is an error
+	if h.cfg.Observer != nil {
+		h.cfg.Observer(r.Context(), ticketstore.Event{
+			Kind: "ended", Cause: byOperator, Subject: subject, SessionID: session, Sessions: n,
+		})
+	}
 	return n, err
 }
 

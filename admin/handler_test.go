@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -282,9 +283,13 @@ func (contextStore) Sessions(ctx context.Context, _ string) ([]ticketstore.Sessi
 	return nil, ctx.Err()
 }
 
-// The log says who ended whose sessions.
+// The log says who ended whose sessions, and so does the Observer.
 func TestLog(t *testing.T) {
-	s := newSite(t, Config{})
+	var events []string
+	s := newSite(t, Config{Observer: func(ctx context.Context, e ticketstore.Event) {
+		operator, _ := ticketstore.FromContext(ctx)
+		events = append(events, fmt.Sprint(e.Kind, ",", e.Cause, ",", e.Subject, ",", e.SessionID, ",", e.Sessions, ",", operator.Subject))
+	}})
 	alice := s.Login("alice", "", "")
 	s.Login("alice", "", "")
 	s.Login("alice", "", "")
@@ -306,6 +311,10 @@ func TestLog(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	ended := "ended,revoked-by-operator,alice,"
+	if want := []string{ended + id + ",1,root", ended + ",2,root"}; !slices.Equal(events, want) {
+		t.Errorf("got %q, want %q", events, want)
 	}
 }
 
