@@ -156,8 +156,8 @@ func TestSlotMoveStandsStill(t *testing.T) {
 	ctx, cancel := context.WithTimeout(s.ctx(t), 500*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := store.Store(ctx, newTicket(s.backend, s.subject())); !redis.HasErrorPrefix(err, "TRYAGAIN") {
-		t.Errorf("Store: got %v, want TRYAGAIN", err)
+	if _, err := store.Store(ctx, newTicket(s.backend, s.subject())); !redis.HasErrorPrefix(err, "TRYAGAIN") && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Store: got %v, want TRYAGAIN, or the end of its time", err)
 	}
 	if took := time.Since(start); took < 500*time.Millisecond-2*repeatAfter {
 		t.Errorf("Store gave up after %v, before its caller", took)

@@ -197,7 +197,7 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-const outageTimeout = time.Second // StoreTimeout, and what a caller gives
+const outageTimeout = 3 * time.Second // StoreTimeout, and what a caller gives
 
 func testOutage(t *testing.T, c outageCase) {
 	o := &outage{server: redistest.Start(t, c.args...)}

@@ -84,7 +84,7 @@ func TestRevokeReplicas(t *testing.T) {
 			if name == "Rotate" && i > 0 {
 				continue // of a ticket that has changed
 			}
-			ctx, cancel := context.WithTimeout(p.ctx(t), time.Second)
+			ctx, cancel := context.WithTimeout(p.ctx(t), 2*time.Second)
 			defer cancel()
 			err := end(ctx, s, key, tk)
 			if err == nil || !strings.Contains(err.Error(), "1 replicas have it, want 2") {
@@ -113,7 +113,7 @@ func TestRevokeReplicas(t *testing.T) {
 		for range 2 {
 			// A connection of its own, which has written nothing yet.
 			o := p.another(t)
-			ctx, cancel := context.WithTimeout(p.ctx(t), time.Second)
+			ctx, cancel := context.WithTimeout(p.ctx(t), 2*time.Second)
 			defer cancel()
 			if err := end(ctx, o.store(t, RedisConfig{RevokeReplicas: 1}), key, tk); err == nil || !strings.Contains(err.Error(), "0 replicas have it") {
 				t.Errorf("%s while the replica hangs: got %v, want that none has it", name, err)
