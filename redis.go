@@ -13,6 +13,7 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/decoded"
 	"github.com/ticketstore/ticketstore/internal/failover"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -172,7 +173,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", err)
 	}
-	s.repetitions = repetitions(client)
+	s.repetitions = lostreply.Repetitions(client)
 	failover.Watch(client)
 	return s, nil
 }
@@ -341,13 +342,13 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 		t.ID, t.Revision = id, revision
 		return nil
 	case "GONE":
-		return answered(ErrNotFound, unclear)
+		return lostreply.Answered(ErrNotFound, unclear)
 	case "NONE":
-		return answered(superseded(id), unclear)
+		return lostreply.Answered(superseded(id), unclear)
 	case "STALE":
-		return answered(ErrConflict, unclear)
+		return lostreply.Answered(ErrConflict, unclear)
 	case "LATE":
-		return answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
+		return lostreply.Answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
 	case "SUBJECT":
 		return invalid("session %s: the subject would change", id)
 	case "PAST":
