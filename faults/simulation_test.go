@@ -444,20 +444,3 @@ func TestSimulation(t *testing.T) {
 	t.Errorf("simulation %d; to see it again: go test . -run Simulation -seed %d\n%v", seen.runs, failed.seed, failed)
 	t.Logf("The shortest program that fails:\n%v", mutant(nil).reduced(t, failed))
 }
-
-// A seed is enough to see almost every run again, whose goroutines come in
-// another order.
-func TestSimulationRepeats(t *testing.T) {
-	const runs = 100
-	differ := 0
-	for seed := range uint64(runs) {
-		again := program(seed, events)
-		if mutant(nil).simulate(t, seed, again).String() != mutant(nil).simulate(t, seed, again).String() {
-			differ++
-		}
-	}
-	if differ > runs/4 {
-		t.Errorf("%d of %d runs are others when they are repeated", differ, runs)
-	}
-	t.Logf("%d of %d runs are others when they are repeated", differ, runs)
-}
