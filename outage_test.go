@@ -205,7 +205,7 @@ func testOutage(t *testing.T, c outageCase) {
 	defer admin.Close()
 	o.admin = admin.Conn()
 	opt := redisOptions(o.server.Addr)
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = time.Second, time.Second, time.Second, 0
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = outageTimeout, outageTimeout, outageTimeout, 0
 	if c.tune != nil {
 		c.tune(t, o, opt)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ticketstore/ticketstore/internal/decoded"
 	"github.com/ticketstore/ticketstore/internal/failover"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -214,7 +215,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("ticketstore: invalid Redis store: %w", err)
 	}
-	s.repetitions = repetitions(client)
+	s.repetitions = lostreply.Repetitions(client)
 	failover.Watch(client)
 	return s, nil
 }

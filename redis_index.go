@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -167,7 +168,7 @@ func (s *RedisStore) Revoke(ctx context.Context, subject, id string) error {
 	}
 	n, unclear, err := s.revoke(ctx, subject, "", []string{id})
 	if err == nil && n == 0 {
-		return answered(ErrNotFound, unclear)
+		return lostreply.Answered(ErrNotFound, unclear)
 	}
 	return err
 }
@@ -225,7 +226,7 @@ func (s *RedisStore) revoke(ctx context.Context, subject, keep string, ids []str
 		return 0, unclear, fmt.Errorf("ticketstore: revoke: %w", err)
 	}
 	if n < 0 {
-		return 0, unclear, answered(ErrNotFound, unclear)
+		return 0, unclear, lostreply.Answered(ErrNotFound, unclear)
 	}
 	return n, unclear, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 )
 
 // Renew implements [TicketStore].
@@ -67,7 +68,7 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 	if err == nil && strings.HasPrefix(status, "NONE") {
 		subject, refused := s.refused(ctx, k, status == "NONEs")
 		if subject == "" || subject == t.Subject {
-			return answered(refused, unclear)
+			return lostreply.Answered(refused, unclear)
 		}
 		// Verifiers are bound to the subject: the script has to look at those
 		// of the record's own, to say what is wrong. It changes nothing.
@@ -83,13 +84,13 @@ func (s *RedisStore) renew(ctx context.Context, k redisKey, t *Ticket, verifier 
 		t.ID, t.Revision = id, revision
 		return nil
 	case "GONE":
-		return answered(ErrNotFound, unclear)
+		return lostreply.Answered(ErrNotFound, unclear)
 	case "NONE", "NONEs":
-		return answered(superseded(id), unclear)
+		return lostreply.Answered(superseded(id), unclear)
 	case "STALE":
-		return answered(ErrConflict, unclear)
+		return lostreply.Answered(ErrConflict, unclear)
 	case "LATE":
-		return answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
+		return lostreply.Answered(fmt.Errorf("ticketstore: renew: session %s: %w", id, errLate), unclear)
 	case "SUBJECT":
 		return invalid("session %s: the subject would change", id)
 	case "PAST":

@@ -3,13 +3,12 @@ package ticketstore
 import (
 	"context"
 	_ "embed"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -114,70 +113,19 @@ func (s *RedisStore) run(ctx context.Context, script script, keys []string, args
 // lost.
 func (s *RedisStore) runOnce(ctx context.Context, script script, keys []string, args ...any) *redis.Cmd {
 	defer s.writing(keys)()
-	run := func(command, script string) *redis.Cmd {
-		all := []any{command, script, len(keys)}
-		for _, key := range keys {
-			all = append(all, key)
-		}
-		cmd := onceCmd{redis.NewCmd(ctx, append(all, args...)...)}
-		_ = s.client.Process(ctx, cmd) // the error is cmd's, too
-		return cmd.Cmd
-	}
 	for begun := time.Now(); ; {
-		cmd := run("evalsha", script.Hash())
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			cmd = run("eval", script.source)
-		}
+		cmd := lostreply.Once(ctx, s.client, script.Script, script.source, keys, args...)
 		if !s.again(ctx, begun, cmd.Err()) {
 			return cmd
 		}
 	}
 }
 
-// repetitions returns how often client would repeat a command whose reply is lost.
-func repetitions(client redis.UniversalClient) int {
-	switch c := client.(type) {
-	case *redis.Client:
-		return c.Options().MaxRetries
-	case *redis.ClusterClient:
-		return c.Options().MaxRedirects
-	default:
-		return 3 // the default of both
-	}
-}
-
 // runUnclear is run for a script whose answer to a repetition may be another
 // than that which was lost: unclear is set if it was repeated.
 func (s *RedisStore) runUnclear(ctx context.Context, script script, keys []string, args ...any) (cmd *redis.Cmd, unclear bool) {
-	for n := 0; ; n++ {
-		cmd = s.runOnce(ctx, script, keys, args...)
-		var answer redis.Error
-		if err := cmd.Err(); err == nil || errors.As(err, &answer) || n >= s.repetitions {
-			return cmd, n > 0
-		}
-		select {
-		case <-ctx.Done():
-			return cmd, true
-		case <-time.After(8 * time.Millisecond << min(n, 6)): // up to half a second, as go-redis
-		}
-	}
+	return lostreply.Repeat(ctx, s.repetitions, func() *redis.Cmd { return s.runOnce(ctx, script, keys, args...) })
 }
-
-// errUnclear is behind an error that says what is so now, where a reply was lost:
-// the command may have been executed before.
-var errUnclear = errors.New("a reply was lost, and the command may have been executed before")
-
-func answered(err error, unclear bool) error {
-	if unclear {
-		return fmt.Errorf("%w: %w", err, errUnclear)
-	}
-	return err
-}
-
-type onceCmd struct{ *redis.Cmd }
-
-// NoRetry implements [redis.Cmder].
-func (onceCmd) NoRetry() bool { return true }
 
 // withRecords returns keys with the keys of the records of ids behind them.
 func (s *RedisStore) withRecords(keys []string, partition byte, ids []string) []string {

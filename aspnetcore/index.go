@@ -10,6 +10,7 @@ import (
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
 )
 
@@ -17,10 +18,10 @@ const revokeBatch = 1000 // records in one script
 
 // Sessions implements [ticketstore.SessionIndex]. It takes two round trips,
 // and more to repair the index where ASP.NET Core has ended or changed
-// sessions.
+// sessions. Where Redis reads and does not write, that is left for later.
 func (s *Store) Sessions(ctx context.Context, subject string) ([]ticketstore.Session, error) {
 	list, err := s.list(ctx, subject)
-	if err != nil {
+	if err != nil && !refusesWrites(err) {
 		return nil, fmt.Errorf("aspnetcore: sessions: %w", err)
 	}
 	now := clock.Now(ctx)
@@ -36,6 +37,9 @@ func (s *Store) Sessions(ctx context.Context, subject string) ([]ticketstore.Ses
 // Session implements [ticketstore.SessionIndex]. It takes two round trips.
 func (s *Store) Session(ctx context.Context, subject, id string) (ticketstore.Session, error) {
 	l, err := s.find(ctx, subject, id)
+	if refusesWrites(err) {
+		err = nil
+	}
 	return l.Session, err
 }
 
@@ -45,9 +49,9 @@ func (s *Store) Revoke(ctx context.Context, subject, id string) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.revoke(ctx, subject, "", []ticketstore.Key{l.key})
+	n, unclear, err := s.revoke(ctx, subject, "", []ticketstore.Key{l.key})
 	if err == nil && n == 0 {
-		return ticketstore.ErrNotFound
+		return lostreply.Answered(ticketstore.ErrNotFound, unclear)
 	}
 	return err
 }
@@ -81,7 +85,7 @@ func (s *Store) revokeListed(ctx context.Context, subject string, keep ticketsto
 	}
 	for {
 		batch := keys[:min(len(keys), revokeBatch)]
-		n, err := s.revoke(ctx, subject, keep, batch)
+		n, _, err := s.revoke(ctx, subject, keep, batch)
 		revoked += n
 		keys, keep = keys[len(batch):], ""
 		if err != nil || len(keys) == 0 {
@@ -90,22 +94,23 @@ func (s *Store) revokeListed(ctx context.Context, subject string, keep ticketsto
 	}
 }
 
-// revoke ends sessions of subject in one script, if keep is live.
-func (s *Store) revoke(ctx context.Context, subject string, keep ticketstore.Key, sessions []ticketstore.Key) (int, error) {
+// revoke ends sessions of subject in one script, if keep is live. If unclear is
+// set, there may have been more of them than n.
+func (s *Store) revoke(ctx context.Context, subject string, keep ticketstore.Key, sessions []ticketstore.Key) (n int, unclear bool, err error) {
 	keys := s.indexKeys(subject)
 	if keep == "" {
 		keys = append(keys, keys[0])
 	} else {
 		keys = append(keys, s.recordKey(keep))
 	}
-	n, err := s.run(ctx, revokeScript, s.withRecords(keys, sessions), withKeys([]any{subject, string(keep)}, sessions)...).Int()
-	if err != nil {
-		return 0, fmt.Errorf("aspnetcore: revoke: %w", err)
+	cmd, unclear := s.runUnclear(ctx, revokeScript, revokeSource, s.withRecords(keys, sessions), withKeys([]any{subject, string(keep)}, sessions)...)
+	if n, err = cmd.Int(); err != nil {
+		return 0, unclear, fmt.Errorf("aspnetcore: revoke: %w", err)
 	}
 	if n < 0 {
-		return 0, ticketstore.ErrNotFound
+		return 0, unclear, lostreply.Answered(ticketstore.ErrNotFound, unclear)
 	}
-	return n, nil
+	return n, unclear, nil
 }
 
 // A listed session is one with its key.
@@ -114,7 +119,8 @@ type listed struct {
 	ticketstore.Session
 }
 
-// find returns the live session of subject that has the ID id.
+// find returns the live session of subject that has the ID id; with an error of
+// look, too.
 func (s *Store) find(ctx context.Context, subject, id string) (listed, error) {
 	entry, err := s.entry(ctx, subject, id)
 	if err != nil {
@@ -122,12 +128,15 @@ func (s *Store) find(ctx context.Context, subject, id string) (listed, error) {
 	}
 	list, err := s.look(ctx, subject, []redis.Z{entry})
 	if err != nil {
-		return listed{}, fmt.Errorf("aspnetcore: session %s: %w", id, err)
+		err = fmt.Errorf("aspnetcore: session %s: %w", id, err)
+		if !refusesWrites(err) {
+			return listed{}, err
+		}
 	}
 	if len(list) == 0 || !clock.Now(ctx).Before(list[0].ExpiresAt) {
 		return listed{}, ticketstore.ErrNotFound
 	}
-	return list[0], nil
+	return list[0], err
 }
 
 // entry returns what the index of subject has for the ID id.
@@ -157,7 +166,8 @@ func (s *Store) list(ctx context.Context, subject string) ([]listed, error) {
 }
 
 // look reads the sessions of entries of the index of subject. It repairs the
-// index where ASP.NET Core has ended a session or given it to another user.
+// index where ASP.NET Core has ended a session or given it to another user. If
+// Redis refuses that, it returns them with the error: who only reads can go on.
 func (s *Store) look(ctx context.Context, subject string, entries []redis.Z) ([]listed, error) {
 	records, err := s.records(ctx, entries)
 	if err != nil {
@@ -165,6 +175,7 @@ func (s *Store) look(ctx context.Context, subject string, entries []redis.Z) ([]
 	}
 	var list []listed
 	var gone []ticketstore.Key
+	var refused error
 	for i, r := range records {
 		t, err := s.ticket(r)
 		switch {
@@ -175,7 +186,9 @@ func (s *Store) look(ctx context.Context, subject string, entries []redis.Z) ([]
 			list = append(list, listed{r.key, undecodable(r, entries[i])})
 			continue
 		case !r.indexes(t):
-			if _, err := s.index(ctx, r, t); err != nil {
+			if _, err := s.index(ctx, r, t); refusesWrites(err) {
+				refused = err
+			} else if err != nil {
 				return nil, err
 			}
 		}
@@ -186,12 +199,14 @@ func (s *Store) look(ctx context.Context, subject string, entries []redis.Z) ([]
 		}
 	}
 	if len(gone) > 0 {
-		if err := s.run(ctx, pruneScript, s.withRecords(s.indexKeys(subject), gone), withKeys([]any{subject}, gone)...).Err(); err != nil {
+		if err := s.run(ctx, pruneScript, s.withRecords(s.indexKeys(subject), gone), withKeys([]any{subject}, gone)...).Err(); refusesWrites(err) {
+			refused = err
+		} else if err != nil {
 			return nil, err
 		}
 	}
 	slices.SortStableFunc(list, func(a, b listed) int { return b.SignedInAt.Compare(a.SignedInAt) })
-	return list, nil
+	return list, refused
 }
 
 // records returns the records of entries, in one round trip.

@@ -16,6 +16,7 @@ import (
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/decoded"
+	"github.com/ticketstore/ticketstore/internal/lostreply"
 )
 
 const (
@@ -153,9 +154,12 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 	}
 	at, write := expiry(t), newWrite()
 	keys := append([]string{s.recordKey(key)}, s.indexKeys(t.Subject)...)
+	unclear := false
 	for attempt := 0; ; attempt++ {
-		status, err := s.run(ctx, renewScript, keys,
-			string(key), t.Subject, t.Revision, data, ticks(at), at.UnixMilli(), write, clock.AtServer(ctx).UnixMilli()).Text()
+		cmd, again := s.runUnclear(ctx, renewScript, renewSource, keys,
+			string(key), t.Subject, t.Revision, data, ticks(at), at.UnixMilli(), write, clock.AtServer(ctx).UnixMilli())
+		unclear = unclear || again
+		status, err := cmd.Text()
 		if err != nil {
 			return fmt.Errorf("aspnetcore: renew: session %s: %w", id, err)
 		}
@@ -164,13 +168,13 @@ func (s *Store) Renew(ctx context.Context, key ticketstore.Key, t *ticketstore.T
 			t.ID, t.Revision = id, revision(data, write)
 			return nil
 		case status == "GONE":
-			return ticketstore.ErrNotFound
+			return lostreply.Answered(ticketstore.ErrNotFound, unclear)
 		case status == "PAST":
 			return invalid("session %s: ExpiresAt is past by the clock of Redis", id)
 		case status == "LATE":
-			return fmt.Errorf("aspnetcore: renew: session %s: %w", id, errLate)
+			return lostreply.Answered(fmt.Errorf("aspnetcore: renew: session %s: %w", id, errLate), unclear)
 		case status == "STALE", status == "UNSEEN" && attempt > 0:
-			return ticketstore.ErrConflict
+			return lostreply.Answered(ticketstore.ErrConflict, unclear)
 		case status != "UNSEEN":
 			return fmt.Errorf("aspnetcore: renew: session %s: unexpected reply %q", id, status)
 		}
@@ -269,12 +273,6 @@ func (s *Store) indexScriptKeys(r *record, t *ticketstore.Ticket) []string {
 
 func indexArgs(r *record, t *ticketstore.Ticket) []any {
 	return []any{string(r.key), t.Subject, t.Revision, t.ExpiresAt.UnixMilli(), r.subject}
-}
-
-func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	cmd := script.Run(ctx, s.client, keys, args...)
-	cmd.SetErr(s.wrongType(redact(cmd.Err())))
-	return cmd
 }
 
 // read returns the record of key, or an error that is ErrNotFound if key is

@@ -535,15 +535,15 @@ func TestRevokeOthersBut(t *testing.T) {
 
 		// That it is live is checked by the script, too: it may end in between.
 		for _, keep := range []ticketstore.Key{keyNo(2), keyNo(4)} {
-			if n, err := s.revoke(ctx, "alice", keep, []ticketstore.Key{keyNo(0)}); n != 0 || !errors.Is(err, ticketstore.ErrNotFound) {
+			if n, _, err := s.revoke(ctx, "alice", keep, []ticketstore.Key{keyNo(0)}); n != 0 || !errors.Is(err, ticketstore.ErrNotFound) {
 				t.Errorf("ended in between: got %d, %v, want ErrNotFound", n, err)
 			}
 		}
-		if n, err := s.revoke(ctx, "alice", keyNo(3), []ticketstore.Key{keyNo(0)}); n != 0 || !errors.Is(err, ticketstore.ErrNotFound) {
+		if n, _, err := s.revoke(ctx, "alice", keyNo(3), []ticketstore.Key{keyNo(0)}); n != 0 || !errors.Is(err, ticketstore.ErrNotFound) {
 			t.Errorf("of another: got %d, %v, want ErrNotFound", n, err)
 		}
 		// And whose each is.
-		if n, err := s.revoke(ctx, "alice", "", []ticketstore.Key{keyNo(3), keyNo(1)}); n != 1 || err != nil {
+		if n, _, err := s.revoke(ctx, "alice", "", []ticketstore.Key{keyNo(3), keyNo(1)}); n != 1 || err != nil {
 			t.Errorf("one of another among them: got %d, %v, want 1", n, err)
 		}
 		s.wantListed("bob's", "bob", keyNo(3))

@@ -9,4 +9,10 @@
 //
 //	go test .                              # 100,000 operations
 //	go test . -timeout 2h -ops 1000000 -write ../docs/trust.md
+//
+// And whole sites, with browsers, clocks that are off and time that passes, are
+// simulated in one process, from one seed:
+//
+//	go test . -run Simulation              # 10,000 of them
+//	go test . -run Simulation -seed 1234   # from that one on
 package faults

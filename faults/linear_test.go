@@ -17,8 +17,17 @@ import (
 
 var (
 	operations = flag.Int("ops", 100_000, "how many operations to check, a quarter of them in each mode and a quarter with faults")
-	seed       = flag.Uint64("seed", 0, "of what the workers do; random if 0")
+	seed       = flag.Uint64("seed", 0, "of what happens, and of the first simulation; random if 0")
 )
+
+// seeded returns the seed, which it logs.
+func seeded(t *testing.T) uint64 {
+	if *seed == 0 {
+		*seed = mathrand.Uint64()
+	}
+	t.Logf("-seed %d", *seed)
+	return *seed
+}
 
 const lanes = 4
 
@@ -27,10 +36,7 @@ const lanes = 4
 // meanwhile, what happens until done.
 func linear(t *testing.T, first order, enough func(seen int) bool, wrap func(*lane) sessionStore, meanwhile func(done <-chan struct{})) (seen int, counts map[string]int, err error) {
 	t.Helper()
-	if *seed == 0 {
-		*seed = mathrand.Uint64()
-	}
-	t.Logf("-seed=%d", *seed)
+	seed := seeded(t)
 	stale := time.Duration(0)
 	if first.Mode == cached {
 		stale = staleness
@@ -49,7 +55,7 @@ func linear(t *testing.T, first order, enough func(seen int) bool, wrap func(*la
 		group.Go(func() {
 			for n := 0; !enough(int(total.Load())) && ctx.Err() == nil; n++ {
 				user := fmt.Sprintf("user-%d-%d", i, n)
-				history, err := l.round(ctx, user, *seed+uint64(i)<<32+uint64(2*n))
+				history, err := l.round(ctx, user, seed+uint64(i)<<32+uint64(2*n))
 				if err == nil {
 					err = linearizable(history, stale)
 				}

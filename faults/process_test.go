@@ -62,18 +62,21 @@ const (
 func (m mode) open(addr, prefix string, patience time.Duration) (*redis.Client, *ticketstore.RedisStore, error) {
 	timeout := min(patience, staleness/2)
 	o := &redis.Options{Addr: addr, ContextTimeoutEnabled: true, DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, PoolSize: workers}
-	cfg := ticketstore.RedisConfig{Prefix: prefix}
-	switch m {
-	case batched:
-		cfg.BatchReads = true
-	case cached:
-		cfg.MaxStaleness = staleness
+	if m == cached {
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled, RelaxedTimeout: timeout}
 		o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{MaxStaleness: staleness - timeout}
 	}
 	client := redis.NewClient(o)
-	s, err := ticketstore.NewRedisStore(client, cfg)
+	s, err := ticketstore.NewRedisStore(client, m.config(prefix))
 	return client, s, err
+}
+
+func (m mode) config(prefix string) ticketstore.RedisConfig {
+	cfg := ticketstore.RedisConfig{Prefix: prefix, BatchReads: m == batched}
+	if m == cached {
+		cfg.MaxStaleness = staleness
+	}
+	return cfg
 }
 
 // An order is what the second process is told: first where, then each round.

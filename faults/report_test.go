@@ -20,8 +20,10 @@ var into = flag.String("write", "", "the document that the results go into as we
 // notes are the lines of the table.
 var notes struct {
 	sync.Mutex
-	rows   []string
-	faults map[string]int
+	rows      []string
+	faults    map[string]int
+	seeds     string
+	simulated tally
 }
 
 // note notes histories that were checked, and found to be right.
@@ -46,41 +48,79 @@ func note(what string, seen int, counts, faults map[string]int) {
 	}
 }
 
+// noteSimulations notes simulations in which nothing was wrong.
+func noteSimulations(from uint64, seen tally) {
+	notes.Lock()
+	defer notes.Unlock()
+	notes.seeds = fmt.Sprintf("seeds %d to %d", from, from+uint64(seen.runs)-1)
+	notes.simulated = seen
+}
+
+// What is between begin and end in the document is written by this command.
 const (
-	beginMark = "<!-- Written by go test . -write, in faults -->\n"
-	endMark   = "<!-- The end of what it has written -->\n"
+	beginHistories   = "<!-- Written by go test . -write, in faults -->\n"
+	beginSimulations = "<!-- Written by go test . -run Simulation -write, in faults -->\n"
+	endMark          = "<!-- The end of what it has written -->\n"
 )
 
-// write replaces what is between the marks of the document.
+// write writes into the document what was tested.
 func write(file string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	before, rest, ok1 := bytes.Cut(text, []byte(beginMark))
-	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
-	if !ok1 || !ok2 {
-		return errors.New(file + " has no marks")
+	if len(notes.rows) > 0 {
+		server, err := exec.Command("redis-server", "--version").Output()
+		if err != nil {
+			return err
+		}
+		about, err := heading(fmt.Sprintf("-ops %d`, seed %d", *operations, *seed), "github.com/redis/go-redis/v9")
+		if err != nil {
+			return err
+		}
+		if text, err = replace(text, beginHistories, fmt.Sprintf("%s, %s.\n\n%s", about, strings.Join(strings.Fields(string(server))[:3], " "), histories())); err != nil {
+			return err
+		}
 	}
-	server, err := exec.Command("redis-server", "--version").Output()
+	if seen := notes.simulated; seen.runs > 0 {
+		about, err := heading(fmt.Sprintf("-run Simulation -runs %d`, %s", seen.runs, notes.seeds), "github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2")
+		if err != nil {
+			return err
+		}
+		table := fmt.Sprintf("| runs | events | requests | sessions | faults | violations |\n|--:|--:|--:|--:|--:|--:|\n| %d | %d | %d | %d | %d | 0 |\n",
+			seen.runs, seen.events, seen.requests, seen.sessions, seen.faults)
+		if text, err = replace(text, beginSimulations, about+".\n\n"+table); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(file, text, 0o644)
+}
+
+// heading says when, how, where and with which versions.
+func heading(command string, modules ...string) (string, error) {
+	versions, err := exec.Command("go", append([]string{"list", "-m"}, modules...)...).Output()
 	if err != nil {
-		return err
+		return "", err
 	}
-	client, err := exec.Command("go", "list", "-m", "github.com/redis/go-redis/v9").Output()
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	b.Write(before)
-	fmt.Fprintf(&b, "%s\n%s, `go test . -ops %d`, seed %d: %s, %d processors, %s, %s.\n\n", beginMark, time.Now().Format(time.DateOnly),
-		*operations, *seed, runtime.Version(), runtime.NumCPU(), strings.TrimSpace(string(client)), strings.Join(strings.Fields(string(server))[:3], " "))
-	b.WriteString("| mode | sessions | operations | of these, outcome unknown | faults | violations |\n|---|--:|--:|--:|--:|--:|\n")
-	b.WriteString(strings.Join(notes.rows, "\n") + "\n\n")
+	return fmt.Sprintf("%s, `go test . %s: %s, %d processors, %s", time.Now().Format(time.DateOnly), command,
+		runtime.Version(), runtime.NumCPU(), strings.Join(strings.Split(strings.TrimSpace(string(versions)), "\n"), ", ")), nil
+}
+
+func histories() string {
 	var faults []string
 	for _, fault := range slices.Sorted(maps.Keys(notes.faults)) {
 		faults = append(faults, fmt.Sprintf("%s %d", fault, notes.faults[fault]))
 	}
-	fmt.Fprintf(&b, "The faults: %s.\n\n%s", strings.Join(faults, ", "), endMark)
-	b.Write(after)
-	return os.WriteFile(file, b.Bytes(), 0o644)
+	return "| mode | sessions | operations | of these, outcome unknown | faults | violations |\n|---|--:|--:|--:|--:|--:|\n" +
+		strings.Join(notes.rows, "\n") + "\n\nThe faults: " + strings.Join(faults, ", ") + ".\n"
+}
+
+// replace puts text between the marks of a document.
+func replace(document []byte, begin, text string) ([]byte, error) {
+	before, rest, ok1 := bytes.Cut(document, []byte(begin))
+	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
+	if !ok1 || !ok2 {
+		return nil, errors.New("the document has no marks: " + begin)
+	}
+	return slices.Concat(before, []byte(begin+"\n"+text+"\n"+endMark), after), nil
 }
