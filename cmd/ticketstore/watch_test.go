@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // watching runs watch, and returns what it writes once it has begun.
@@ -95,4 +96,35 @@ func TestWatchJSON(t *testing.T) {
 	if _, _, err := j.look(ctx, next, newDescriber(ctx)); err != nil || strings.Count(out.String(), "\n") != 1 {
 		t.Errorf("got it again: %s, %v", out, err)
 	}
+}
+
+// A hint comes as a session ends.
+func TestHints(t *testing.T) {
+	everywhere(t, remembered, func(t *testing.T, s *site) {
+		p := &program{env: func(string) string { return "" }}
+		o, _, err := parse(append(s.flags(), "-history", remembered.String()), p.env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := p.open(s.ctx, o, command{endings: true}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer j.client.Close()
+		hints := j.hints(s.ctx)
+		end := time.After(redistest.Patience)
+		for { // until it has subscribed
+			id := s.signIn(t, "bob", firefox, 0)
+			if err := s.store.Revoke(s.ctx, "bob", id); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-hints:
+				return
+			case <-end:
+				t.Fatal("no hint comes")
+			default:
+			}
+		}
+	})
 }
