@@ -74,6 +74,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.StringVar(&b.addr, "redis", "", "host:port of a Redis to fill instead; what is stored there expires within a day")
 	f.StringVar(&b.prefix, "prefix", "", "prefix of the keys; needed if that Redis is not empty")
 	f.BoolVar(&b.compact, "compact", false, "keep tickets in the format of the module compact")
+	f.DurationVar(&b.config.History, "history", 0, "remember endings for so long")
+	revoke := f.Bool("revoke", false, "time RevokeEverybody, which ends them all, and nothing else")
 	timeout := f.Duration("timeout", 20*time.Minute, "when to give up")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -107,7 +109,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if b.store, err = ticketstore.NewRedisStore(b.client, b.config); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{b.fill, b.verify, b.measure, b.weigh} {
+	steps := []func(context.Context) error{b.fill, b.verify, b.measure, b.weigh}
+	if *revoke {
+		steps = []func(context.Context) error{b.fill, b.revokeAll}
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}

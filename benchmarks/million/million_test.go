@@ -72,6 +72,21 @@ func TestOwnRedis(t *testing.T) {
 	}
 }
 
+func TestRevoke(t *testing.T) {
+	redistest.Start(t) // skips without redis-server
+	for _, history := range []string{"0", "1h"} {
+		var out, progress bytes.Buffer
+		if err := run(t.Context(), append([]string{"-revoke", "-history", history}, small...), &out, &progress); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{"`RevokeEverybody` | 1", "`PING` of another client, during `RevokeEverybody` | [0-9,]+"} {
+			if !regexp.MustCompile(`(?m)^\| ` + line + ` \| [\d.]+ m?s \|`).MatchString(out.String()) {
+				t.Errorf("the table has no line %s with a figure: %s", line, out.String())
+			}
+		}
+	}
+}
+
 func TestWrongFlags(t *testing.T) {
 	for _, args := range []string{"more", "-sessions 1000", "-sessions 2000 -subjects 1", "-samples 1", "-workers 0", "-unknown"} {
 		if err := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &bytes.Buffer{}); err == nil {

@@ -53,7 +53,7 @@ func publicPackages(t *testing.T) []string {
 		}
 		if path != root {
 			name := d.Name()
-			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || name == "internal" || name == "examples" || name == "testdata" || strings.HasPrefix(name, ".") {
+			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil || name == "internal" || name == "cmd" || name == "examples" || name == "testdata" || strings.HasPrefix(name, ".") {
 				return fs.SkipDir
 			}
 		}
