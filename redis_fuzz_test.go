@@ -64,11 +64,15 @@ func FuzzRecord(f *testing.F) {
 		if n, err := s.RevokeAll(ctx, "alice"); err != nil || n < 1 {
 			t.Errorf("RevokeAll: got %d, %v", n, err)
 		}
+		line, _, _ := strings.Cut(record, "\n")
+		if parts := strings.SplitN(line, " ", 7); len(parts) == 7 && parts[6] != "alice" {
+			return // another's, which alice does not end
+		}
 		if got, err := s.Sessions(ctx, "alice"); err != nil || len(got) > 0 {
 			t.Errorf("then Sessions: got %+v, %v, want none", got, err)
 		}
-		if e, err := parseEnvelope([]byte(keys.Replace(record))); err == nil && e.subject == "alice" && b.mini.Exists(s.recordKeyOf(current)) {
-			t.Error("alice's record is still there")
+		if b.mini.Exists(s.recordKeyOf(current)) {
+			t.Error("the record is still there")
 		}
 	})
 }
