@@ -115,6 +115,7 @@ type RedisStore struct {
 	history        time.Duration                // History
 	scripts        *scripts                     // silent, or telling of endings
 	marks          *ownMarks
+	hints          endingHints // for Manager.Live
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -443,7 +444,16 @@ func (s *RedisStore) Remove(ctx context.Context, key Key) error {
 }
 
 // writing is called before keys are written; what it returns, after.
-func (s *RedisStore) writing(keys []string) (end func()) { return s.writes.begin(s.tags[0], keys) }
+func (s *RedisStore) writing(keys []string) (end func()) {
+	written := s.writes.begin(s.tags[0], keys)
+	if !s.hints.some.Load() {
+		return written
+	}
+	return func() {
+		written()
+		s.hints.written(s.tags[0], keys)
+	}
+}
 
 func (s *RedisStore) recordKey(partition byte, id string) string { return s.tags[partition] + id }
 
