@@ -71,9 +71,9 @@ type liveStore interface {
 	// readSessions is Session for each of refs, past any cache.
 	readSessions(ctx context.Context, refs []sessionRef) []sessionAnswer
 
-	// listen has hint called with the IDs of sessions that may have ended, until
-	// stop is called; with none, if any may have. It must not block.
-	listen(hint func(ids ...string)) (stop func())
+	// listen has hint, which does not block, called with the IDs of sessions that
+	// may have ended, until stop is called; with nil, if any may have.
+	listen(hint func(ids []string)) (stop func())
 }
 
 type sessionRef struct {

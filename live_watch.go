@@ -163,8 +163,8 @@ func (w *watch) tick() {
 	}
 }
 
-// hint has sessions read at once that may have ended; without any, all.
-func (w *watch) hint(ids ...string) {
+// hint has sessions read at once that may have ended; with nil, all.
+func (w *watch) hint(ids []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, id := range ids {
@@ -172,7 +172,7 @@ func (w *watch) hint(ids ...string) {
 			w.suspect(s)
 		}
 	}
-	if len(ids) == 0 {
+	if ids == nil {
 		for _, s := range w.sessions {
 			w.suspect(s)
 		}

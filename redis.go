@@ -449,9 +449,10 @@ func (s *RedisStore) writing(keys []string) (end func()) {
 	if !s.hints.some.Load() {
 		return written
 	}
+	ids := recordsAmong(s.tags[0], keys)
 	return func() {
 		written()
-		s.hints.written(s.tags[0], keys)
+		s.hints.tell(ids)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,10 +28,10 @@ type endingHints struct {
 	pubsub    *redis.PubSub // nil without History
 }
 
-type listener struct{ hint func(ids ...string) }
+type listener struct{ hint func(ids []string) }
 
 // listen implements liveStore.
-func (s *RedisStore) listen(hint func(ids ...string)) (stop func()) {
+func (s *RedisStore) listen(hint func(ids []string)) (stop func()) {
 	h := &s.hints
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,37 +67,33 @@ func (h *endingHints) receive(pubsub *redis.PubSub, channel string) {
 	for received := range pubsub.ChannelWithSubscriptions() {
 		switch m := received.(type) {
 		case *redis.Message:
-			h.tell(m.Payload)
+			h.tell([]string{m.Payload})
 		case *redis.Subscription:
-			h.tell()
+			h.tell(nil)
 		}
 	}
 }
 
-func (h *endingHints) tell(ids ...string) {
+// tell has sessions read that may have ended; with nil, all.
+func (h *endingHints) tell(ids []string) {
 	h.mu.Lock()
-	listeners := make([]*listener, 0, len(h.listeners))
-	for l := range h.listeners {
-		listeners = append(listeners, l)
-	}
+	listeners := slices.Collect(maps.Keys(h.listeners))
 	h.mu.Unlock()
 	for _, l := range listeners {
-		l.hint(ids...)
+		l.hint(ids)
 	}
 }
 
-// written tells of the records among keys, which begin with as many bytes as tag
-// has.
-func (h *endingHints) written(tag string, keys []string) {
-	var ids []string
+// recordsAmong returns the sessions whose records are among keys, which begin
+// with as many bytes as tag has; never nil.
+func recordsAmong(tag string, keys []string) []string {
+	ids := []string{}
 	for _, key := range keys {
 		if id := key[len(tag):]; uuid.Validate(id) == nil {
 			ids = append(ids, id)
 		}
 	}
-	if ids != nil {
-		h.tell(ids...)
-	}
+	return ids
 }
 
 // readSessions implements liveStore. It is one pipeline of a GET for each; for a
