@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
 const (
@@ -48,6 +50,7 @@ type lane struct {
 
 type liveSession struct {
 	sessionRef
+	now         func() time.Time
 	idleTimeout time.Duration // the ticket's own
 	conns       []liveConn    // none once it has ended
 	phase       time.Time     // it is read at this time and each liveInterval after it
@@ -81,8 +84,10 @@ func (l *lives) open(m *Manager, ctx context.Context, end context.CancelCauseFun
 	t := res.ticket
 	s := w.sessions[t.ID]
 	if s == nil {
-		now := m.now(ctx)
+		clock := clock.Of(ctx)
+		now := clock()
 		s = &liveSession{
+			now:        clock,
 			sessionRef: sessionRef{id: t.ID, subject: t.Subject}, idleTimeout: t.IdleTimeout,
 			phase: now.Add(-rand.N(liveInterval)), expires: m.deadline(t), end: m.end(t),
 		}
@@ -152,7 +157,7 @@ func (w *watch) tick() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.sessions {
-		now := w.manager.now(s.conns[0].ctx)
+		now := s.now()
 		switch {
 		case !s.end.IsZero() && !now.Before(s.end):
 			w.finish(s, expired(s.id))
@@ -278,7 +283,7 @@ func (w *watch) settle(s *liveSession, answer sessionAnswer, hinted bool) error 
 		return nil
 	}
 	m := w.manager
-	now := m.now(s.conns[0].ctx)
+	now := s.now()
 	sess, err := answer.session, answer.err
 	if err == nil && !sess.Undecodable {
 		t := &Ticket{
