@@ -280,8 +280,10 @@ func TestLiveRotates(t *testing.T) {
 				t.Fatalf("%s: got %q", kind, got)
 			}
 			b.passGrace(t, store, "alice", id)
+			s.passes(t, time.Minute)
+			wantLive(t, kind+", with an old key", first)
 			second := s.live(t, next)
-			s.passes(t, 2*time.Minute)
+			s.passes(t, time.Minute)
 			wantLive(t, kind+", with a new key", first, second)
 			if got := s.who(t, old); got != "-" {
 				t.Errorf("%s: by the old key: got %q", kind, got)
