@@ -24,6 +24,7 @@ type Manager struct {
 	store   TicketStore
 	cfg     Config
 	repeats repeats
+	live    lives
 }
 
 // NewManager returns a Manager that keeps tickets in store. If an argument is

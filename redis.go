@@ -134,7 +134,8 @@ type RedisStore struct {
 	history        time.Duration                // History
 	scripts        *scripts                     // silent, or telling of endings
 	marks          *ownMarks
-	seal           *sealer // nil without SealKeys
+	seal           *sealer     // nil without SealKeys
+	hints          endingHints // for Manager.Live
 }
 
 // NewRedisStore returns a store that uses client, which stays the caller's to
@@ -267,7 +268,17 @@ func (s *RedisStore) remove(ctx context.Context, k redisKey, keys []string, subj
 }
 
 // writing is called before keys are written; what it returns, after.
-func (s *RedisStore) writing(keys []string) (end func()) { return s.writes.begin(s.tags[0], keys) }
+func (s *RedisStore) writing(keys []string) (end func()) {
+	written := s.writes.begin(s.tags[0], keys)
+	if !s.hints.some.Load() {
+		return written
+	}
+	ids := recordsAmong(s.tags[0], keys)
+	return func() {
+		written()
+		s.hints.tell(ids)
+	}
+}
 
 func (s *RedisStore) recordKey(partition byte, id string) string { return s.tags[partition] + id }
 

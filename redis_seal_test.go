@@ -535,28 +535,28 @@ func TestSealedExpiryIsTheTickets(t *testing.T) {
 	})
 }
 
-// A listener is a go-redis hook that writes down what is sent.
-type listener struct {
+// A recorder is a go-redis hook that writes down what is sent.
+type recorder struct {
 	mu  sync.Mutex
 	out strings.Builder
 }
 
-func (l *listener) hear(cmd redis.Cmder) {
+func (l *recorder) hear(cmd redis.Cmder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(&l.out, "%s\n", cmd.Args())
 }
 
-func (l *listener) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (l *recorder) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (l *listener) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (l *recorder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		l.hear(cmd)
 		return next(ctx, cmd)
 	}
 }
 
-func (l *listener) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (l *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		for _, cmd := range cmds {
 			l.hear(cmd)
@@ -569,7 +569,7 @@ func (l *listener) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // they do.
 func TestSealedShowsNoTicket(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		sent := &listener{}
+		sent := &recorder{}
 		b.client.AddHook(sent)
 		for _, cfg := range []RedisConfig{{}, {SealKeys: []SealKey{testSealKey(0)}}} {
 			s := b.store(t, cfg)

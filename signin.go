@@ -111,6 +111,7 @@ func (m *Manager) removeAll(ctx context.Context, keys []Key, tries int) []error 
 		})
 	}
 	wg.Wait()
+	m.live.removed(keys)
 	return errs
 }
 

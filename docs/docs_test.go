@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
@@ -56,23 +56,46 @@ func follow(ctx context.Context, store *ticketstore.RedisStore, cursor string, a
 	}
 }
 
-// watch closes conn soon after the session that r came with has ended. Run it
-// in a goroutine; it ends with r's handler.
-func watch(m *ticketstore.Manager, r *http.Request, conn io.Closer, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-r.Context().Done():
+// watch closes conn when the session that r came with has ended, or r's handler.
+func watch(m *ticketstore.Manager, r *http.Request, conn io.Closer) error {
+	live, err := m.Live(r)
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(live, func() { conn.Close() })
+	return nil
+}
+
+// events sends the browser what is new until its session ends, and says so then.
+func events(m *ticketstore.Manager, news <-chan string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		live, err := m.Live(r)
+		if errors.Is(err, ticketstore.ErrNotFound) {
+			w.WriteHeader(http.StatusNoContent) // to which an EventSource does not come back
 			return
-		case <-tick.C:
-			// Any other error: the store could not answer. Ask again.
-			if _, err := m.Resolve(r); errors.Is(err, ticketstore.ErrNotFound) {
-				conn.Close()
+		} else if err != nil {
+			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		send := func(event, data string) {
+			fmt.Fprintf(w, "event: %s\ndata: %s\n\n", event, data)
+			http.NewResponseController(w).Flush()
+		}
+		send("hello", "")
+		for {
+			select {
+			case <-live.Done():
+				if errors.Is(context.Cause(live), ticketstore.ErrNotFound) {
+					send("signed-out", "")
+				}
 				return
+			case data := <-news:
+				send("news", data)
 			}
 		}
-	}
+	})
 }
 
 var errNotDue = errors.New("nothing to refresh, or another request does it")
@@ -383,27 +406,12 @@ type closer chan bool
 func (c closer) Close() error { close(c); return nil }
 
 func TestWatch(t *testing.T) {
-	mini := miniredis.RunT(t)
-	m, store := site(t, mini.Addr(), ticketstore.Config{})
-	closed, asked := make(closer), make(chan bool, 1)
-	r := request(login(t, m, ticketstore.NewTicket("alice")))
-	mini.Server().SetPreHook(func(c *server.Peer, _ string, _ ...string) bool {
-		c.WriteError("LOADING")
-		select {
-		case asked <- true:
-		default:
-		}
-		return true
-	})
-	go watch(m, r.WithContext(t.Context()), closed, time.Millisecond)
-	for range 3 {
-		select {
-		case <-closed:
-			t.Fatal("an outage closed the connection")
-		case <-asked:
-		}
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	closed := make(closer)
+	r := request(login(t, m, ticketstore.NewTicket("alice"))).WithContext(t.Context())
+	if err := watch(m, r, closed); err != nil {
+		t.Fatal(err)
 	}
-	mini.SetError("")
 	if _, err := store.RevokeAll(t.Context(), "alice"); err != nil {
 		t.Fatal(err)
 	}
@@ -412,6 +420,47 @@ func TestWatch(t *testing.T) {
 	case <-time.After(redistest.Patience):
 		t.Error("the connection outlives its session")
 	}
+	if err := watch(m, r, closed); !errors.Is(err, ticketstore.ErrNotFound) {
+		t.Errorf("after the end: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	news := make(chan string, 1)
+	srv := httptest.NewServer(m.Wrap(events(m, news)))
+	defer srv.Close()
+	ask, err := http.NewRequest("GET", srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.AddCookie(login(t, m, ticketstore.NewTicket("alice")))
+	res, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	read := func(want string) {
+		t.Helper()
+		b := make([]byte, len(want))
+		if _, err := io.ReadFull(res.Body, b); err != nil || string(b) != want {
+			t.Fatalf("got %q, %v, want %q", b, err, want)
+		}
+	}
+	read("event: hello\ndata: \n\n")
+	news <- "tea is ready"
+	read("event: news\ndata: tea is ready\n\n")
+	if _, err := store.RevokeAll(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	read("event: signed-out\ndata: \n\n")
+	if rest, err := io.ReadAll(res.Body); err != nil || len(rest) > 0 {
+		t.Errorf("got %q, %v, want the end", rest, err)
+	}
+	if res, err = http.DefaultClient.Do(ask); err != nil || res.StatusCode != http.StatusNoContent {
+		t.Fatalf("after the end: got %v, %v, want 204", res, err)
+	}
+	res.Body.Close()
 }
 
 // Of requests in parallel one redeems the refresh token.

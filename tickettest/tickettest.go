@@ -31,6 +31,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/ticketstore/ticketstore"
 )
@@ -87,6 +88,8 @@ func open(clock *Clock) (*ticketstore.RedisStore, func(), error) {
 		ContextTimeoutEnabled: true,
 		ReadTimeout:           time.Minute, // unless the context ends earlier
 		WriteTimeout:          time.Minute,
+		// They look a name up, which crashes the second bubble of a process.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	if clock != nil {
 		client.AddHook(guard{clock})

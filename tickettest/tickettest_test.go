@@ -1,6 +1,7 @@
 package tickettest_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -123,6 +124,36 @@ func TestSynctest(t *testing.T) {
 		if got := who(t, m, active); got != "-" {
 			t.Errorf("after 12 hours: got %s", got)
 		}
+	})
+}
+
+// What is open ends in a bubble as everything does: at the expiry, or at once.
+func TestSynctestLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := tickettest.NewManager(t)
+		idle, gone := tickettest.Cookie(t, m, ticketstore.NewTicket("idle")), tickettest.Cookie(t, m, ticketstore.NewTicket("gone"))
+		first, err1 := m.Live(request(idle))
+		second, err2 := m.Live(request(gone))
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		if err := m.SignOut(httptest.NewRecorder(), request(gone)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := context.Cause(second); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("after the sign-out: got %v, want ErrNotFound", err)
+		}
+		time.Sleep(19 * time.Minute)
+		if first.Err() != nil {
+			t.Errorf("after 29 minutes: got %v", context.Cause(first))
+		}
+		time.Sleep(time.Minute + time.Second)
+		if err := context.Cause(first); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("after 30 minutes: got %v, want ErrNotFound", err)
+		}
+		// Nothing may be left: the bubble waits for all that runs in it.
 	})
 }
 

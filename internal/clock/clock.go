@@ -15,10 +15,15 @@ type (
 
 // Now returns the time by the clock in ctx, or time.Now if there is none.
 func Now(ctx context.Context) time.Time {
+	return Of(ctx)()
+}
+
+// Of returns the clock in ctx, for what asks it often.
+func Of(ctx context.Context) func() time.Time {
 	if now, ok := ctx.Value(contextKey{}).(func() time.Time); ok {
-		return now()
+		return now
 	}
-	return time.Now()
+	return time.Now
 }
 
 // NewContext returns a copy of ctx that carries the clock now.
