@@ -96,6 +96,17 @@ func TestEndedOnAnyRedis(t *testing.T) {
 	})
 }
 
+func TestName(t *testing.T) {
+	for agent, want := range map[string]string{
+		uitest.Firefox: "Firefox on Linux", uitest.IPhone: "Safari on iPhone", "curl/8.9.1": "curl", "": "Unknown device",
+		strings.ReplaceAll(uitest.Firefox, "143", "99"): "Firefox on Linux", "This device <b>/1.0": "Unknown program",
+	} {
+		if got := Name(agent); got != want {
+			t.Errorf("%q: got %q, want %q", agent, got, want)
+		}
+	}
+}
+
 func TestNoHistory(t *testing.T) {
 	s := newSite(t, Config{})
 	me := s.Login("alice", uitest.Firefox, "")
