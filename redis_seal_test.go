@@ -535,28 +535,28 @@ func TestSealedExpiryIsTheTickets(t *testing.T) {
 	})
 }
 
-// A recorder is a go-redis hook that writes down what is sent.
-type recorder struct {
+// A bystander is a go-redis hook that writes down what is sent.
+type bystander struct {
 	mu  sync.Mutex
 	out strings.Builder
 }
 
-func (l *recorder) hear(cmd redis.Cmder) {
+func (l *bystander) hear(cmd redis.Cmder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fmt.Fprintf(&l.out, "%s\n", cmd.Args())
 }
 
-func (l *recorder) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (l *bystander) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (l *recorder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (l *bystander) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		l.hear(cmd)
 		return next(ctx, cmd)
 	}
 }
 
-func (l *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (l *bystander) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		for _, cmd := range cmds {
 			l.hear(cmd)
@@ -569,7 +569,7 @@ func (l *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // they do.
 func TestSealedShowsNoTicket(t *testing.T) {
 	eachBackend(t, func(t *testing.T, b *backend) {
-		sent := &recorder{}
+		sent := &bystander{}
 		b.client.AddHook(sent)
 		for _, cfg := range []RedisConfig{{}, {SealKeys: []SealKey{testSealKey(0)}}} {
 			s := b.store(t, cfg)

@@ -28,12 +28,15 @@
 //
 //	GET /                         {"counts":{...},"sessions":[...],"next":"..."}
 //	GET /?cursor=…                the page that next names
-//	GET /?subject=alice           {"subject":"alice","sessions":[...]}
+//	GET /?subject=alice           {"subject":"alice","sessions":[...],"ended":[...],"found":2}
+//	GET /?subject=alice&cause=idle&since=2026-11-20  only these of what has ended
 //	POST /                        with the fields subject and revoke: a session ID or "all"
 //	DELETE /?subject=alice&session=ID  ends one session: 204, or 404 if it is not hers
 //	DELETE /?subject=alice        ends all: {"revoked":3}
 //
-// Each session is a [Row]. Whoever is no operator gets 403, whatever is asked.
+// Each session is a [Row], each that has ended an [Ended]: with a store that
+// has RedisStore's History, and remembers them; found is how
+// many of these there are. Whoever is no operator gets 403, whatever is asked.
 // So do other sites' requests, see [http.CrossOriginProtection]. If the store
 // cannot answer, the answer is 503. Who ended whose sessions is logged.
 //
@@ -76,7 +79,8 @@ type Config struct {
 	Locate func(netip.Addr) string
 
 	// PageSize is how many sessions of all users are on a page, at most 1,000.
-	// If zero, 50. A user's sessions are all on one.
+	// If zero, 50. A user's sessions are all on one, but for those that have
+	// ended, of which as many are shown.
 	PageSize int
 
 	// StoreTimeout bounds each call to the store. If zero, 2 seconds.

@@ -115,36 +115,50 @@ func (h *handler) user(w http.ResponseWriter, r *http.Request, subject string) {
 		h.show(w, r, http.StatusOK, subject, h.message(r))
 		return
 	}
-	rows, err := h.userRows(r, subject)
-	if err != nil {
-		h.Fail(w, r, err)
+	rows, history, ok := h.ofUser(w, r, subject)
+	if !ok {
 		return
 	}
+	if history == nil {
+		history = new(History)
+	}
 	h.JSON(w, r, struct {
-		Subject  string `json:"subject"`
-		Sessions []Row  `json:"sessions"`
-	}{subject, rows})
+		Subject  string  `json:"subject"`
+		Sessions []Row   `json:"sessions"`
+		Ended    []Ended `json:"ended,omitzero"`
+		Found    int64   `json:"found,omitzero"`
+	}{subject, rows, history.Ended, history.Found})
 }
 
 // show writes the page of one user.
 func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, subject, message string) {
-	rows, err := h.userRows(r, subject)
-	if err != nil {
-		h.Fail(w, r, err)
+	rows, history, ok := h.ofUser(w, r, subject)
+	if !ok {
 		return
 	}
 	p := h.newPage()
+	p.History = history
 	p.User, p.Rows, p.Message, p.Failed = newUser(subject), rows, message, status != http.StatusOK
 	h.Page(w, r, status, p)
 }
 
-func (h *handler) userRows(r *http.Request, subject string) (rows []Row, err error) {
-	err = h.ask(r.Context(), func(ctx context.Context) error {
+// ofUser returns the sessions of subject and those that have ended, or answers.
+func (h *handler) ofUser(w http.ResponseWriter, r *http.Request, subject string) (rows []Row, history *History, ok bool) {
+	err := h.ask(r.Context(), func(ctx context.Context) error {
 		sessions, err := h.store.Sessions(ctx, subject)
 		rows = h.rows(r, sessions)
 		return err
 	})
-	return rows, err
+	if err == nil {
+		history, err = h.history(r, subject)
+	}
+	switch {
+	case errors.Is(err, errSince):
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case err != nil:
+		h.Fail(w, r, err)
+	}
+	return rows, history, err == nil
 }
 
 // post answers the forms of a user's page.

@@ -29,6 +29,8 @@ func style() string { return ui.Style + ownCSS }
 //
 //	<form method="get"><input name="subject" value="{{.Subject}}">…</form>
 //	<a href="?subject={{.Subject}}">, <a href="?cursor={{.Next}}">, <a href="?">
+//	<form method="get"><input type="hidden" name="subject" value="{{.Subject}}">
+//	<select name="cause">…<input name="since" type="date">, of History
 //	<form method="post"><input type="hidden" name="subject" value="{{.Subject}}">
 //	<button name="revoke" value="{{.ID}}">Sign out</button>
 //	<button name="revoke" value="all">Sign out everywhere</button>
@@ -47,6 +49,9 @@ type Page struct {
 	Rows   []Row              // of a user, newest sign-in first
 	Later  bool               // this is not the first page
 	Next   string             // the cursor of the next page; empty on the last
+
+	// History is set on a user's page if the store remembers what has ended.
+	History *History
 
 	// Style is the built-in style sheet.
 	Style template.CSS
@@ -91,13 +96,21 @@ func (h *handler) rows(r *http.Request, sessions []ticketstore.Session) []Row {
 	if t, ok := ticketstore.FromContext(r.Context()); ok {
 		current = t.ID
 	}
-	describer := ui.NewDescriber(&h.words, h.cfg.Locate, clock.Now(r.Context()))
+	describer := h.describer(r)
 	rows := make([]Row, len(sessions))
 	for i, s := range sessions {
 		rows[i] = Row{newUser(s.Subject), devices.Row(describer.Row(s, current))}
 	}
 	return rows
 }
+
+func (h *handler) describer(r *http.Request) *ui.Describer {
+	return ui.NewDescriber(&h.words, h.cfg.Locate, clock.Now(r.Context()))
+}
+
+// All returns how many sessions are on the page: of a user, how many "Sign out
+// everywhere" would end.
+func (p Page) All() int64 { return int64(len(p.Rows)) }
 
 func (h *handler) newPage() Page {
 	return Page{Text: h.cfg.Text, Style: template.CSS(style())}
@@ -108,6 +121,10 @@ func (h *handler) examples() []Page {
 	all, user := h.newPage(), h.newPage()
 	user.User, user.Message, user.Failed = newUser("bob\u202e"), h.cfg.Text.DoneOne, true
 	all.Next, all.Later = "cursor", true
+	user.History = &History{Found: 3, Causes: []Cause{{"x", "x"}}, Cause: "x", Since: "1970-01-01"}
+	for _, e := range ui.ExamplesEnded(&h.words) {
+		user.History.Ended = append(user.History.Ended, Ended{devices.Ended(e), "root"})
+	}
 	for _, row := range ui.Examples(&h.words) {
 		all.Rows = append(all.Rows, Row{newUser("alice"), devices.Row(row)})
 		user.Rows = append(user.Rows, Row{user.User, devices.Row(row)})

@@ -113,7 +113,7 @@ func TestUser(t *testing.T) {
 		stamp := func(d time.Duration) string { return s.Now.Add(d).UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 		wantIn(t, "JSON", got, `{"subject":"alice","sessions":[{"subject":"alice","id":"`,
 			`{"subject":"alice","id":"`+s.ID(old)+`","current":false,"kind":"phone","device":"Safari on iPhone","addr":"192.0.2.2","place":"Lisbon",`+
-				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`"}]}`)
+				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`"}],"ended":[]}`)
 
 		for _, query := range []string{"?subject=nobody", "?subject=a%00b", "?subject=%ff", of(strings.Repeat("x", 300))} {
 			body := s.get(query).Want(200).Text
@@ -287,7 +287,7 @@ func TestTemplateAndText(t *testing.T) {
 	wantIn(t, "policy", res.Header.Get("Content-Security-Policy"), "style-src 'self' 'sha256-", "font-src 'self'")
 
 	// The built-in pages say nothing that Text does not.
-	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Number: func(int64) string { return "1" }}
+	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Cause: func(string) string { return "¤" }, Number: func(int64) string { return "1" }}
 	for i, v := 0, reflect.ValueOf(&marked).Elem(); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			v.Field(i).SetString("¤")

@@ -25,6 +25,13 @@ type Text struct {
 	NoSessions string // that user has none
 	Note       string // below the list of a user's sessions
 
+	Ending    string // heading of the sessions that have ended
+	NoneEnded string // instead of that list
+	ByCause   string // labels of the filter's fields
+	AnyCause  string
+	Since     string
+	Filter    string // its button
+
 	ThisSession string // marks the session of the operator's request
 	Hidden      string // marks a name that is shown without its hidden characters
 	NoUser      string // instead of a name that cannot be read
@@ -44,6 +51,8 @@ type Text struct {
 
 	Device   string // labels, without a colon
 	LastUsed string
+	Ended    string
+	By       string // who ended it
 	SignedIn string
 	Expires  string
 	Place    string
@@ -57,6 +66,10 @@ type Text struct {
 	// use is known to within [ticketstore.Config].RenewAfter: do not promise
 	// more. The duration may be negative, by the skew of two clocks.
 	Ago func(time.Duration) string
+
+	// Cause says why a session has ended, of what [ticketstore.Ending] has as
+	// its Cause. Where it returns "", the cause is shown as it is.
+	Cause func(cause string) string
 
 	// Number writes a count, as "1,234".
 	Number func(int64) string
@@ -88,6 +101,13 @@ func english() Text {
 		UserTitle:   "Sessions of",
 		NoSessions:  "This user has no sessions.",
 		Note:        "Last use is noted every few minutes, so it is approximate. A user who is signed out can sign in again.",
+		Ending:      "Ended sessions",
+		NoneEnded:   "None.",
+		ByCause:     "Cause",
+		AnyCause:    "Any",
+		Since:       "Since (UTC)",
+		Filter:      "Filter",
+		By:          "Ended by",
 		ThisSession: "Your session",
 		Hidden:      "Has hidden characters",
 		NoUser:      "Unreadable user",

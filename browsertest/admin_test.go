@@ -94,8 +94,13 @@ func TestAdminPages(t *testing.T) {
 	if status := b.click(one); status != http.StatusNotFound {
 		t.Errorf("a session that has ended: got %d, want 404", status)
 	}
-	b.wantText("This user has no such session, or no longer.")
+	b.wantText("This user has no such session, or no longer.", "Ended sessions", "signed out from elsewhere")
 	b.check("not found", s.issued())
+	b.click(".filter button")
+	b.wantText("Ended sessions 1", "signed out from elsewhere")
+	b.open("/admin/?subject=alice&cause=idle")
+	b.wantText("Ended sessions 0", "None.")
+	b.check("filtered", s.issued())
 	b.open("/admin/?subject=nobody")
 	b.wantText("This user has no sessions.")
 	b.check("no sessions", s.issued())

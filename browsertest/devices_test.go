@@ -12,6 +12,7 @@ import (
 
 const (
 	one        = "li button"
+	notMe      = `li button[name="report"]`
 	others     = `button[value="others"]`
 	everywhere = `button[value="all"]`
 )
@@ -82,11 +83,12 @@ func TestKeyboard(t *testing.T) {
 	if len(ids) != 4 {
 		t.Fatalf("alice has %d sessions, want 4", len(ids))
 	}
-	for _, want := range append(slices.Clone(ids[1:]), "others", "all") {
+	// Two buttons for each.
+	for _, want := range []string{ids[1], ids[1], ids[2], ids[2], ids[3], ids[3], "others", "all"} {
 		b.tab()
 		b.wantFocus(want)
 	}
-	for range 2 {
+	for range 3 {
 		b.call("press Shift+Tab", chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(kb.ModifierShift)))
 	}
 	b.wantFocus(ids[3])
@@ -103,8 +105,9 @@ func TestKeyboard(t *testing.T) {
 	})())`)
 	b.tab()
 	b.wantFocus(ids[1])
-	b.tab()
-	b.tab()
+	for range 4 {
+		b.tab()
+	}
 	b.wantFocus("others")
 	b.lead("press Space", chromedp.KeyEvent(" "))
 	b.wantText("All other devices have been signed out.")
@@ -135,13 +138,16 @@ func (b *browser) wantFocus(value string) {
 
 func TestWithoutScripts(t *testing.T) {
 	s := newSite(t)
-	s.signIn("alice", 2)
+	s.signIn("alice", 3)
 	b := newBrowser(t, s.url, linux)
 	b.withoutScripts()
 	b.signIn("alice", mount)
 	b.wantText("This device", "Safari on iPhone", "Edge on Windows")
 	b.click(one)
 	b.wantText("The device has been signed out.")
+	b.wantText("Recently signed out", "signed out from elsewhere")
+	b.click(notMe)
+	b.wantText("The device has been signed out and reported. Change your password now", "reported as “This wasn’t me”")
 	b.click(others)
 	b.wantText("All other devices have been signed out.")
 	b.click(everywhere)
@@ -158,7 +164,7 @@ func TestDevicesPages(t *testing.T) {
 	b.signIn("alice", mount)
 	b.check("one session", s.issued())
 
-	s.signIn("alice", 4)
+	s.signIn("alice", 5)
 	b.open(mount)
 	gone := eval[string](b, fmt.Sprintf("document.querySelector(%q).value", one))
 	if err := s.store.Revoke(s.ctx(), "alice", gone); err != nil {
@@ -172,6 +178,9 @@ func TestDevicesPages(t *testing.T) {
 	b.click(one)
 	b.wantText("The device has been signed out.")
 	b.check("done", s.issued())
+	b.click(notMe)
+	b.wantText("Change your password now", "reported as “This wasn’t me”", "signed out from elsewhere")
+	b.check("reported", s.issued())
 	s.spoil(s.sessions("alice")[1])
 	b.open(mount)
 	b.wantText("The details of this session can’t be read.")
@@ -179,7 +188,7 @@ func TestDevicesPages(t *testing.T) {
 
 	s.signIn("alice", 27)
 	b.open(mount)
-	if got := eval[int](b, "document.querySelectorAll('li').length"); got != 30 {
+	if got := eval[int](b, "document.querySelectorAll('ul:not(.ended) li').length"); got != 30 {
 		t.Fatalf("got %d devices, want 30", got)
 	}
 	b.check("30 sessions", s.issued())

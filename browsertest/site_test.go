@@ -72,7 +72,7 @@ func newSite(t *testing.T) *site {
 	opt.MaxRetries, opt.DialerRetries = -1, 1
 	client := redis.NewClient(opt)
 	t.Cleanup(func() { client.Close() })
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{History: 30 * day})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,10 @@ func newSite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := devices.New(m, devices.Config{SignedOutPath: "/login?bye", Locate: locate, Logger: quiet})
+	own, err := devices.New(m, devices.Config{
+		SignedOutPath: "/login?bye", Locate: locate, Logger: quiet,
+		History: store.History, Report: func(*http.Request, ticketstore.Session) {},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,9 @@
 // GET shows and changes nothing; it answers JSON to Accept: application/json.
 // What changes something is POST, from a form of the page itself, or DELETE:
 //
-//	GET /          the page, or {"sessions":[...]}, each a [Row]
-//	POST /         with the field revoke: a session ID, "others" or "all"
+//	GET /          the page, or {"sessions":[...],"ended":[...]}, each a [Row] or an [Ended]
+//	POST /         with the field revoke: a session ID, "others" or "all";
+//	               or with the field report: a session ID
 //	DELETE /{id}   ends one session: 204, or 404 if it is not the user's
 //	DELETE /others ends all but the caller's: {"revoked":2}
 //	DELETE /all    ends all: {"revoked":3}
@@ -33,6 +34,7 @@
 package devices
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -55,6 +57,19 @@ type Config struct {
 	// returns "". It is called for each address on the page, by requests in
 	// parallel: look it up in memory. If nil, no places are shown.
 	Locate func(netip.Addr) string
+
+	// History returns the sessions of a user that have ended, the last one
+	// first: [ticketstore.RedisStore.History]. The page shows 10. If nil, or if
+	// it returns [errors.ErrUnsupported], none.
+	History func(ctx context.Context, subject string) ([]ticketstore.Ending, error)
+
+	// Report, if set, puts the button "This wasn't me" beside each other
+	// device. It ends the session with the cause "reported", and calls Report
+	// once, with the session that r's user does not know: to warn whoever
+	// looks after the accounts. The answer waits for it. If the process dies
+	// between the two it is not called; the ending is told all the same, see
+	// [ticketstore.RedisStore.Endings].
+	Report func(r *http.Request, s ticketstore.Session)
 
 	// RecentSignIn, if positive, lets only those end sessions who have proved
 	// who they are less than this ago: somebody at an unlocked computer cannot.

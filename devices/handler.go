@@ -3,6 +3,7 @@ package devices
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ticketstore/ticketstore"
@@ -14,6 +15,8 @@ import (
 const (
 	others = "others" // all sessions but the request's own
 	all    = "all"
+
+	reported = "reported" // a cause
 )
 
 type handler struct {
@@ -54,14 +57,15 @@ func target(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/")
 // list answers GET.
 func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 	if ui.WantsJSON(r) {
-		rows, err := h.rows(r)
+		rows, ended, err := h.both(r)
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
 		h.JSON(w, r, struct {
-			Sessions []Row `json:"sessions"`
-		}{rows})
+			Sessions []Row   `json:"sessions"`
+			Ended    []Ended `json:"ended,omitzero"`
+		}{rows, ended})
 		return
 	}
 	h.show(w, r, http.StatusOK, h.message(r), false)
@@ -78,6 +82,8 @@ func (h *handler) message(r *http.Request) string {
 	switch {
 	case q.Get("done") == "one":
 		return h.cfg.Text.DoneOne
+	case q.Get("done") == reported && h.cfg.Report != nil:
+		return h.cfg.Text.DoneNotMe
 	case q.Get("done") == others:
 		return h.cfg.Text.DoneOthers
 	case q.Has("confirm") && h.cfg.RecentSignIn > 0:
@@ -88,17 +94,27 @@ func (h *handler) message(r *http.Request) string {
 
 // show writes the page.
 func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, message string, failed bool) {
-	rows, err := h.rows(r)
+	rows, ended, err := h.both(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.Page(w, r, status, newPage(h.cfg.Text, rows, message, failed))
+	h.Page(w, r, status, h.newPage(rows, ended, message, failed))
+}
+
+// both returns the sessions of r's user, and those that have ended.
+func (h *handler) both(r *http.Request) (rows []Row, ended []Ended, err error) {
+	if rows, err = h.rows(r); err == nil {
+		ended, err = h.ended(r)
+	}
+	return rows, ended, err
 }
 
 // post answers the page's forms.
 func (h *handler) post(w http.ResponseWriter, r *http.Request) {
-	if err := ui.ParseForm(w, r); err != nil || r.PostForm.Get("revoke") == "" {
+	err := ui.ParseForm(w, r)
+	what, report := r.PostForm.Get("revoke"), r.PostForm.Get("report")
+	if err != nil || (what == "") == (report == "") || report != "" && h.cfg.Report == nil {
 		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
 		return
 	}
@@ -107,7 +123,10 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 		ui.SeeOther(w, "?confirm=1")
 		return
 	}
-	what := r.PostForm.Get("revoke")
+	if report != "" {
+		h.report(w, r, report)
+		return
+	}
 	_, own, err := h.revoke(w, r, what)
 	switch {
 	case errors.Is(err, ticketstore.ErrNotFound) && what != others && what != all:
@@ -120,6 +139,30 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 		ui.SeeOther(w, "?done=others")
 	default:
 		ui.SeeOther(w, "?done=one")
+	}
+}
+
+// report ends a session that r's user does not know.
+func (h *handler) report(w http.ResponseWriter, r *http.Request, id string) {
+	sessions, current, err := h.manager.Sessions(r)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	i := slices.IndexFunc(sessions, func(s ticketstore.Session) bool { return s.ID == id && id != current })
+	if i < 0 {
+		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
+		return
+	}
+	ctx := ticketstore.WithCause(r.Context(), reported, sessions[i].Subject)
+	switch err := h.manager.Revoke(r.WithContext(ctx), id); {
+	case errors.Is(err, ticketstore.ErrNotFound):
+		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
+	case err != nil:
+		h.fail(w, r, err)
+	default:
+		h.cfg.Report(r, sessions[i])
+		ui.SeeOther(w, "?done="+reported)
 	}
 }
 

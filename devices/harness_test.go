@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -88,6 +89,7 @@ type faultyStore struct {
 	*ticketstore.RedisStore
 	retrieve func(*ticketstore.Ticket, error) (*ticketstore.Ticket, error)
 	index    error
+	revoked  error // Revoke's
 }
 
 func (s *faultyStore) Retrieve(ctx context.Context, key ticketstore.Key) (*ticketstore.Ticket, error) {
@@ -106,8 +108,8 @@ func (s *faultyStore) Sessions(ctx context.Context, subject string) ([]ticketsto
 }
 
 func (s *faultyStore) Revoke(ctx context.Context, subject, id string) error {
-	if s.index != nil {
-		return s.index
+	if err := cmp.Or(s.index, s.revoked); err != nil {
+		return err
 	}
 	return s.RedisStore.Revoke(ctx, subject, id)
 }

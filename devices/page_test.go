@@ -207,19 +207,24 @@ func TestTemplateAndText(t *testing.T) {
 	}
 
 	// The built-in page says nothing that Text does not.
-	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }}
+	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Cause: func(string) string { return "¤" }}
 	for i, v := 0, reflect.ValueOf(&marked).Elem(); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			v.Field(i).SetString("¤")
 		}
 	}
-	s = newSite(t, Config{Text: marked})
+	s.on(s.Store, Config{Text: marked, History: s.Store.History, Report: func(*http.Request, ticketstore.Session) {}})
+	if _, err := s.Store.RevokeAll(s.Ctx(), "alice"); err != nil {
+		t.Fatal(err)
+	}
 	s.Login("alice", "", "192.0.2.1")
-	me := s.Login("alice", uitest.Firefox, "192.0.2.1")
-	body := s.page(me).Text + s.page(me, "?done=one").Text
+	me := s.Login("bob", uitest.Firefox, "192.0.2.1")
+	body := s.page(me).Text
+	me = s.Login("alice", uitest.Firefox, "192.0.2.1")
+	body += s.page(me, "?done=reported").Text
 	words := regexp.MustCompile(`[A-Za-z]{2,}`).FindAllString(tags.ReplaceAllString(body, " "), -1)
-	if len(words) != 2 || words[0] != "FirefoxLinux" {
-		t.Errorf("got the words %q, want two times FirefoxLinux", words)
+	if got, want := strings.Join(words, " "), "FirefoxLinux FirefoxLinux FirefoxLinux SafariiPhone"; got != want {
+		t.Errorf("got the words %q, want %q", got, want)
 	}
 }
 

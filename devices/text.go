@@ -38,12 +38,22 @@ type Text struct {
 	// more. The duration may be negative, by the skew of two clocks.
 	Ago func(time.Duration) string
 
+	Recent    string // heading of the sessions that have ended
+	Ended     string // label of when and why, without a colon
+	NoneEnded string // instead of that list
+
+	// Cause says why a session has ended, of what [ticketstore.Ending] has as
+	// its Cause, or "reported". Where it returns "", the cause is shown as it is.
+	Cause func(cause string) string
+
 	SignOut           string
+	NotMe             string // ends a session that the user does not know, and reports it
 	SignOutOthers     string
 	SignOutEverywhere string
 
 	DoneOne     string // after one device was signed out
 	DoneOthers  string // after all others were
+	DoneNotMe   string // after one was reported: what to do now
 	NotFound    string // there was no such session
 	Confirmed   string // after another sign-in, which RecentSignIn asked for
 	Unavailable string // the store cannot answer
@@ -57,9 +67,13 @@ func english() Text {
 		Note:          "Last use is noted every few minutes, so it is approximate. Signing out everywhere includes this device.",
 		ThisDevice:    "This device",
 		Undecodable:   "The details of this session can’t be read. You can still sign it out.",
+		Recent:        "Recently signed out",
+		NoneEnded:     "None.",
+		NotMe:         "This wasn’t me",
 		SignOutOthers: "Sign out all other devices",
 		DoneOne:       "The device has been signed out.",
 		DoneOthers:    "All other devices have been signed out.",
+		DoneNotMe:     "The device has been signed out and reported. Change your password now: whoever used it may know it.",
 		NotFound:      "That device is no longer signed in.",
 		Confirmed:     "Thank you for signing in again. You can sign devices out now.",
 	}

@@ -42,10 +42,11 @@ type world struct {
 	mu       sync.Mutex
 	order    int // of requests and endings
 	requests int
-	sessions map[string]*facts // by ID
-	ids      map[string]string // of sessions, by value of cookie
-	cookies  []*http.Cookie    // all that were handed out
-	wrong    string            // the first thing that was
+	sessions map[string]*facts    // by ID
+	ids      map[string]string    // of sessions, by value of cookie
+	marked   map[string]time.Time // when all or the others of a user were last revoked
+	cookies  []*http.Cookie       // all that were handed out
+	wrong    string               // the first thing that was
 }
 
 // facts are what is true of a session that was handed out.
@@ -90,7 +91,7 @@ func (i *instance) late() bool { return time.Duration(i.skew.Load()).Abs() > 55*
 func newWorld(seed uint64, modes []mode, users []string, m mutant) (*world, error) {
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	w := &world{net: &network{redis: mini, seed: seed}, sessions: map[string]*facts{}, ids: map[string]string{}}
+	w := &world{net: &network{redis: mini, seed: seed}, sessions: map[string]*facts{}, ids: map[string]string{}, marked: map[string]time.Time{}}
 	for number, mode := range modes {
 		client := redis.NewClient(&redis.Options{
 			Addr: "127.0.0.1:1", Dialer: w.net.dialer(number), Protocol: 2, DisableIdentity: true,
@@ -219,11 +220,13 @@ func (i *instance) site() http.Handler {
 	})
 	signedIn("/others", func(_ http.ResponseWriter, r *http.Request, t *ticketstore.Ticket) error {
 		_, err := i.store.RevokeOthers(r.Context(), t.Subject, t.ID)
+		w.mark(t.Subject)
 		w.ending(err, visitOf(r.Context()), func(f *facts, of string) bool { return f.user == t.Subject && of != t.ID })
 		return err
 	})
 	signedIn("/all", func(_ http.ResponseWriter, r *http.Request, t *ticketstore.Ticket) error {
 		_, err := i.store.RevokeAll(r.Context(), t.Subject)
+		w.mark(t.Subject)
 		w.ending(err, visitOf(r.Context()), func(f *facts, _ string) bool { return f.user == t.Subject })
 		return err
 	})
@@ -249,6 +252,12 @@ func (i *instance) site() http.Handler {
 		answer(rw, err)
 	})
 	return mux
+}
+
+func (w *world) mark(user string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.marked[user] = time.Now()
 }
 
 func answer(w http.ResponseWriter, err error) {

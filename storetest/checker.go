@@ -23,19 +23,21 @@ const (
 // Except where the rule is about the limit, no subject has more than four
 // sessions at once.
 type checker struct {
-	ctx     context.Context
-	store   ticketstore.TicketStore
-	index   ticketstore.SessionIndex // nil if there is none
-	rotator ticketstore.KeyRotator   // nil if there is none
-	now     func() time.Time
-	advance func(time.Duration)
-	unit    time.Duration
-	brief   time.Duration
-	cap     int
+	ctx       context.Context
+	store     ticketstore.TicketStore
+	index     ticketstore.SessionIndex // nil if there is none
+	rotator   ticketstore.KeyRotator   // nil if there is none
+	historian historian                // nil if there is none, or if it remembers nothing
+	now       func() time.Time
+	advance   func(time.Duration)
+	unit      time.Duration
+	brief     time.Duration
+	cap       int
+	marks     bool
 }
 
 func newChecker(f Fixture) *checker {
-	c := &checker{ctx: f.Context, store: f.Store, now: f.Now, advance: f.Advance, unit: f.Unit, cap: f.Cap}
+	c := &checker{ctx: f.Context, store: f.Store, now: f.Now, advance: f.Advance, unit: f.Unit, cap: f.Cap, marks: f.Marks}
 	c.index, _ = f.Store.(ticketstore.SessionIndex)
 	c.rotator, _ = f.Store.(ticketstore.KeyRotator)
 	if c.ctx == nil {
@@ -49,6 +51,11 @@ func newChecker(f Fixture) *checker {
 	}
 	if c.unit == 0 {
 		c.unit = time.Millisecond
+	}
+	if h, ok := f.Store.(historian); ok {
+		if _, err := h.History(c.ctx, alice); !errors.Is(err, errors.ErrUnsupported) {
+			c.historian = h
+		}
 	}
 	c.brief = max(2*c.unit, brief)
 	return c

@@ -31,6 +31,9 @@ type memory struct {
 	now      time.Time
 	count    int // of sign-ins
 	sessions map[string]*record
+	begun    []*begun
+	endings  []ending
+	marks    map[string]time.Time
 }
 
 // A record is one session, live or expired.
@@ -70,20 +73,26 @@ type steps struct {
 	makeRoom func(subject string, replaced *record) error
 	newKey   func(t *ticket) key
 	newID    func(t *ticket) string
+
+	tell   func(e ending)
+	past   func(subject string) []ending
+	read   func(cursor string, limit int) ([]ending, string, error)
+	marked func(t *ticket) bool
 }
 
 const memoryCap = 4
 
 func newMemory(unit time.Duration, refuse bool) *memory {
-	m := &memory{unit: unit, cap: memoryCap, refuse: refuse, sessions: map[string]*record{},
+	m := &memory{unit: unit, cap: memoryCap, refuse: refuse, sessions: map[string]*record{}, marks: map[string]time.Time{},
 		now: time.Date(2026, 5, 4, 3, 2, 1, 987654321, time.UTC)}
 	m.do = steps{m.store, m.renew, m.rotate, m.retrieve, m.remove, m.list, m.session, m.look, m.revoke, m.revokeAll, m.revokeOthers,
-		m.live, m.find, m.use, m.one, m.end, m.valid, m.current, m.own, m.replaced, m.makeRoom, m.newKey, m.newID}
+		m.live, m.find, m.use, m.one, m.end, m.valid, m.current, m.own, m.replaced, m.makeRoom, m.newKey, m.newID,
+		m.tell, m.past, m.read, m.marked}
 	return m
 }
 
 func (m *memory) fixture() Fixture {
-	return Fixture{Store: m, Unit: m.unit, Cap: m.cap,
+	return Fixture{Store: m, Unit: m.unit, Cap: m.cap, Marks: true,
 		Now: func() time.Time {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -100,7 +109,15 @@ func (m *memory) fixture() Fixture {
 func (m *memory) Store(ctx context.Context, t *ticket) (key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.do.store(ctx, t)
+	if m.do.marked(t) {
+		return "", ticketstore.ErrConflict
+	}
+	k, err := m.do.store(ctx, t)
+	m.notice("evicted")
+	if r := m.sessions[t.ID]; err == nil && r != nil {
+		m.begun = append(m.begun, &begun{session: m.session(r)})
+	}
+	return k, err
 }
 
 func (m *memory) store(_ context.Context, t *ticket) (key, error) {
@@ -213,6 +230,7 @@ func (m *memory) retrieve(ctx context.Context, k key) (*ticket, error) {
 func (m *memory) Remove(ctx context.Context, k key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.notice("signed-out")
 	return m.do.remove(k)
 }
 
@@ -279,6 +297,7 @@ func (m *memory) look(_ context.Context, subject, id string) (ticketstore.Sessio
 func (m *memory) Revoke(ctx context.Context, subject, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.notice("revoked")
 	return m.do.revoke(subject, id)
 }
 
@@ -294,6 +313,8 @@ func (m *memory) revoke(subject, id string) error {
 func (m *memory) RevokeAll(ctx context.Context, subject string) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.notice("revoked")
+	m.marks[subject] = m.now
 	return m.do.revokeAll(subject), nil
 }
 
@@ -308,6 +329,8 @@ func (m *memory) revokeAll(subject string) int {
 func (m *memory) RevokeOthers(ctx context.Context, subject, keep string) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.notice("revoked")
+	m.marks[subject] = m.now
 	return m.do.revokeOthers(subject, keep)
 }
 

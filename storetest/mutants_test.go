@@ -13,13 +13,13 @@ import (
 // A mutant is a memory with one thing wrong.
 type mutant struct {
 	name   string
-	breaks string // rules; those about concurrency may break as well
+	breaks string // rules; those about concurrency may break as well, and if it has none about endings, these
 	refuse bool   // sign-ins beyond the cap
 	change func(m *memory)
 }
 
 func mutants() []mutant {
-	return slices.Concat(storeMutants, renewMutants, retrieveMutants, removeMutants, indexMutants, rotateMutants, capMutants)
+	return slices.Concat(storeMutants, renewMutants, retrieveMutants, removeMutants, indexMutants, rotateMutants, capMutants, endingsMutants)
 }
 
 // accept has the store keep tickets that are invalid for the one reason given.

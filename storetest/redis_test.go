@@ -23,7 +23,7 @@ const redisCap = 4
 // redisStore returns a store with keys of its own on client.
 func redisStore(t testing.TB, client redis.UniversalClient, refuse bool, maxStaleness time.Duration) *ticketstore.RedisStore {
 	s, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{
-		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse, MaxStaleness: maxStaleness,
+		Prefix: rand.Text() + "-", MaxSessions: redisCap, RefuseNew: refuse, MaxStaleness: maxStaleness, History: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,8 @@ func miniredisFixture(t testing.TB, refuse bool) storetest.Fixture {
 			server.SetTime(current)
 			server.FastForward(d)
 		},
-		Cap: redisCap,
+		Cap:   redisCap,
+		Marks: true,
 	}
 }
 
@@ -76,7 +77,7 @@ func TestRedis(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		t.(*testing.T).Parallel()
-		return storetest.Fixture{Store: redisStore(t, client, false, 0), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, false, 0), Cap: redisCap, Marks: true}
 	})
 }
 
@@ -90,7 +91,7 @@ func TestRedisCached(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		t.(*testing.T).Parallel()
-		return storetest.Fixture{Store: redisStore(t, client, false, time.Minute+opt.ReadTimeout), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, false, time.Minute+opt.ReadTimeout), Cap: redisCap, Marks: true}
 	})
 }
 
@@ -100,6 +101,6 @@ func TestRedisCluster(t *testing.T) {
 	t.Cleanup(func() { client.Close() })
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		t.(*testing.T).Parallel()
-		return storetest.Fixture{Store: redisStore(t, client, true, 0), Cap: redisCap}
+		return storetest.Fixture{Store: redisStore(t, client, true, 0), Cap: redisCap, Marks: true}
 	})
 }

@@ -21,12 +21,14 @@ const (
 	index
 	rotation
 	limit
+	history
+	marks
 )
 
 // rules returns all rules.
 func rules() []rule {
 	return slices.Concat(storeRules, renewRules, retrieveRules, removeRules, concurrentRules,
-		sessionsRules, revokeRules, rotateRules, unusedRules, capRules)
+		sessionsRules, revokeRules, rotateRules, unusedRules, capRules, endingsRules)
 }
 
 // missing says what the store lacks to be checked against r; empty if nothing.
@@ -38,6 +40,10 @@ func (r rule) missing(c *checker) string {
 		return fmt.Sprintf("%T is no ticketstore.KeyRotator", c.store)
 	case r.needs == limit && c.cap == 0:
 		return "the fixture has no Cap"
+	case r.needs == history && c.historian == nil:
+		return fmt.Sprintf("%T remembers no endings", c.store)
+	case r.needs == marks && (!c.marks || c.index == nil):
+		return "the fixture has no Marks"
 	}
 	return ""
 }

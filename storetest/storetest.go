@@ -3,7 +3,8 @@
 //
 // A store of one's own calls [Run] from a test. What the store can do besides,
 // [ticketstore.SessionIndex] and [ticketstore.KeyRotator], is checked if it is
-// there. Not checked is what a test cannot bring about from outside: tickets
+// there; so are methods History and Endings like those of
+// [ticketstore.RedisStore], unless they return [errors.ErrUnsupported]. Not checked is what a test cannot bring about from outside: tickets
 // that cannot be read, and outages other than a canceled context.
 package storetest
 
@@ -37,6 +38,10 @@ type Fixture struct {
 	// Cap is how many sessions a subject may have, at least 4. If zero, the
 	// rules about it are not checked.
 	Cap int
+
+	// Marks is set if RevokeAll leaves a mark, so that Store refuses a sign-in
+	// that began before. If not, the rules about it are not checked.
+	Marks bool
 }
 
 // Run checks the store that newFixture makes, in one subtest for each rule,

@@ -89,6 +89,12 @@ func name(header, parsed string) string {
 
 func letter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
+// Name says in English what a User-Agent header says.
+func Name(header string) string {
+	w := english()
+	return parseAgent(header).words(&w)
+}
+
 // words says a in t's words.
 func (a agent) words(t *Words) string {
 	s := a.name

@@ -7,7 +7,10 @@ import (
 	"github.com/ticketstore/ticketstore"
 )
 
-const maxPlace = 64 // runes
+const (
+	maxPlace = 64 // runes
+	maxCause = 64
+)
 
 // A Row is a devices.Row, which says what the fields are.
 type Row struct {
@@ -22,6 +25,21 @@ type Row struct {
 	LastUsedAt  time.Time
 	LastUsed    string
 	ExpiresAt   time.Time
+}
+
+// An Ended is a devices.Ended, which says what the fields are.
+type Ended struct {
+	ID          string
+	Undecodable bool
+	Kind        string
+	Device      string
+	Addr        string
+	Place       string
+	SignedInAt  time.Time
+	EndedAt     time.Time
+	EndedAgo    string
+	Cause       string
+	Why         string
 }
 
 // A Describer makes rows of sessions, for one page.
@@ -67,6 +85,20 @@ func (d *Describer) Row(s ticketstore.Session, current string) Row {
 	return row
 }
 
+// Ended returns e as it may be shown.
+func (d *Describer) Ended(e ticketstore.Ending) Ended {
+	row := d.Row(e.Session, "")
+	ended := Ended{
+		ID: row.ID, Undecodable: row.Undecodable, Kind: row.Kind, Device: row.Device, Addr: row.Addr, Place: row.Place,
+		SignedInAt: row.SignedInAt, EndedAt: e.EndedAt.UTC(), EndedAgo: d.words.Ago(d.now.Sub(e.EndedAt)),
+		Cause: Clean(e.Cause, maxCause), Why: d.words.Cause(e.Cause),
+	}
+	if ended.Why == "" {
+		ended.Why = ended.Cause
+	}
+	return ended
+}
+
 func (d *Describer) place(addr netip.Addr) string {
 	if d.locate == nil {
 		return ""
@@ -87,5 +119,15 @@ func Examples(words *Words) []Row {
 			SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
 		{ID: "2", Kind: "phone", Device: words.UnknownBrowser, SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
 		{ID: "3", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
+	}
+}
+
+// ExamplesEnded returns one of each kind, to try a template on.
+func ExamplesEnded(words *Words) []Ended {
+	now := time.Unix(0, 0).UTC()
+	return []Ended{
+		{ID: "4", Kind: "computer", Device: "Firefox on Linux", Addr: "192.0.2.1", Place: "Lisbon",
+			SignedInAt: now, EndedAt: now, EndedAgo: words.Ago(0), Cause: "idle", Why: words.Cause("idle")},
+		{ID: "5", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, EndedAt: now, EndedAgo: words.Ago(0), Cause: "x", Why: "x"},
 	}
 }

@@ -28,6 +28,8 @@ type Words struct {
 	Address    string
 	TimeLayout string
 	Ago        func(time.Duration) string
+	Ended      string
+	Cause      func(string) string
 
 	SignOut           string
 	SignOutEverywhere string
@@ -51,6 +53,8 @@ func english() Words {
 		Address:           "Address",
 		TimeLayout:        "2 Jan 2006, 15:04 MST",
 		Ago:               ago,
+		Ended:             "Ended",
+		Cause:             cause,
 		SignOut:           "Sign out",
 		SignOutEverywhere: "Sign out everywhere",
 		Unavailable:       "The service is temporarily unavailable. Please try again.",
@@ -119,4 +123,34 @@ func about(d, unit time.Duration, one, many string) string {
 		return fmt.Sprintf("about %d %s ago", n, many)
 	}
 	return "about " + one + " ago"
+}
+
+// cause says in English why a session has ended; "" if it does not know the
+// cause.
+func cause(c string) string {
+	switch c {
+	case "signed-out":
+		return "signed out"
+	case "replaced":
+		return "signed in anew in the same browser"
+	case "revoked":
+		return "signed out from elsewhere"
+	case "revoked-by-operator":
+		return "signed out by an administrator"
+	case "reported":
+		return "reported as “This wasn’t me”"
+	case "evicted":
+		return "too many devices were signed in"
+	case "idle":
+		return "idle for too long"
+	case "lifetime":
+		return "signed in for as long as is allowed"
+	case "deleted":
+		return "removed by the service"
+	case "undelivered":
+		return "the sign-in was not completed"
+	case "forgotten":
+		return "the account’s data was erased"
+	}
+	return ""
 }

@@ -76,7 +76,7 @@ func NewAt(t *testing.T, addr string, tune ...func(*ticketstore.Config)) *Site {
 	opt.MaxRetries = -1
 	client := redis.NewClient(opt)
 	t.Cleanup(func() { client.Close() })
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: "test-" + rand.Text() + "-"})
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: "test-" + rand.Text() + "-", History: 1000 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
