@@ -30,7 +30,10 @@ func TestScreenshots(t *testing.T) {
 	}
 	s := newSite(t)
 	b := newBrowser(t, s.url, linux)
-	s.signIn("alice", 3)
+	s.signIn("alice", 4)
+	if err := s.store.Revoke(s.ctx(), "alice", s.sessions("alice")[3]); err != nil {
+		t.Fatal(err)
+	}
 	b.signIn("alice", mount)
 	b.shoot("devices-light.png", look{"", 800, "light"})
 	b.shoot("devices-dark.png", look{"", 800, "dark"})
