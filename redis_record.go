@@ -138,6 +138,9 @@ func parseEnvelope(record []byte) (envelope, error) {
 	until, subject, _ := strings.Cut(rest, " ")
 	till, err := strconv.ParseUint(until, 10, 63)
 	e.until, e.subject = int64(till), subject
+	if bytes.ContainsAny(line[:len(line)-len(subject)], "\t\v\f\r") { // where a word ends in the scripts, too
+		return envelope{}, errBadEnvelope
+	}
 	if err != nil || !isState(e.state) || len(e.revision) != 11 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
 		return envelope{}, errBadEnvelope
 	}
