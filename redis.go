@@ -160,7 +160,7 @@ func NewRedisStore(client redis.UniversalClient, cfg RedisConfig) (*RedisStore, 
 		replicas:       cfg.RevokeReplicas,
 		history:        cfg.History,
 		scripts:        silent,
-		marks:          new(ownMarks),
+		marks:          &marksOfProcess,
 	}
 	if s.prefix == "" {
 		s.prefix = defaultPrefix

@@ -48,7 +48,11 @@ func (l *leftMark) of(subject string) ownMark {
 	return ownMark{}
 }
 
-// ownMarks are the marks that a store has left lately, by subject.
+// marksOfProcess is what all stores of a process share: a mark is told from all
+// others, whichever of them has left it.
+var marksOfProcess ownMarks
+
+// ownMarks are the marks that a process has left lately, by their key in Redis.
 type ownMarks struct {
 	mu         sync.Mutex
 	young, old map[string]ownMark
@@ -56,27 +60,27 @@ type ownMarks struct {
 
 const maxOwnMarks = 1000
 
-func (o *ownMarks) leave(subject string, m ownMark) {
+func (o *ownMarks) leave(key string, m ownMark) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.young) >= maxOwnMarks || o.young == nil {
 		o.young, o.old = map[string]ownMark{}, o.young
 	}
-	o.young[subject] = m.over(o.of(subject))
+	o.young[key] = m.over(o.of(key))
 }
 
-func (o *ownMarks) of(subject string) ownMark {
-	if m, ok := o.young[subject]; ok {
+func (o *ownMarks) of(key string) ownMark {
+	if m, ok := o.young[key]; ok {
 		return m
 	}
-	return o.old[subject]
+	return o.old[key]
 }
 
-// before returns the mark of subject, if it was left before began.
-func (o *ownMarks) before(subject string, began time.Time) ownMark {
+// before returns the mark that was left at key, if that was before began.
+func (o *ownMarks) before(key string, began time.Time) ownMark {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if m := o.of(subject); !began.Before(m.done) {
+	if m := o.of(key); !began.Before(m.done) {
 		return m
 	}
 	return ownMark{}
@@ -84,7 +88,8 @@ func (o *ownMarks) before(subject string, began time.Time) ownMark {
 
 // mark marks that the sessions of subject end.
 func (s *RedisStore) mark(ctx context.Context, subject string) error {
-	reply, err := s.run(ctx, markScript, []string{s.markKey(partition(subject), subject)}, newRevision()).StringSlice()
+	key := s.markKey(partition(subject), subject)
+	reply, err := s.run(ctx, markScript, []string{key}, newRevision()).StringSlice()
 	if err == nil && len(reply) != 2 {
 		err = fmt.Errorf("unexpected reply %q", reply)
 	}
@@ -92,7 +97,7 @@ func (s *RedisStore) mark(ctx context.Context, subject string) error {
 		return err
 	}
 	m := ownMark{mark: reply[1], before: reply[0], done: clock.Now(ctx)}
-	s.marks.leave(subject, m)
+	s.marks.leave(key, m)
 	attached(ctx).leave(subject, m)
 	return nil
 }

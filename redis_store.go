@@ -94,7 +94,7 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 	}
 	own := leftIn(ctx, t.Subject)
 	if own.mark == "" {
-		own = s.marks.before(t.Subject, began)
+		own = s.marks.before(s.markKey(k.partition, t.Subject), began)
 	}
 	keys := append([]string{record}, s.indexKeys(k.partition, t.Subject)...)
 	keys = append(keys, s.markKey(k.partition, t.Subject), s.markOfAll(k.partition))
