@@ -32,7 +32,7 @@ var toxics = []string{
 // back: whatever happens to the connections, and to a server that keeps what it
 // has acknowledged.
 func TestLinearizableThroughFaults(t *testing.T) {
-	for _, m := range []mode{direct, batched, cached} {
+	for _, m := range []mode{direct, batched, cached, sealed} {
 		t.Run(string(m), func(t *testing.T) {
 			server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 			proxy := toxiproxy.NewProxy(toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()), "redis", "127.0.0.1:0", server.Addr)

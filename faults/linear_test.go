@@ -97,7 +97,7 @@ func want(t *testing.T, counts map[string]int, outcomes ...string) {
 }
 
 func TestLinearizable(t *testing.T) {
-	for _, m := range []mode{direct, batched, cached} {
+	for _, m := range []mode{direct, batched, cached, sealed} {
 		t.Run(string(m), func(t *testing.T) {
 			server := redistest.Start(t)
 			seen, counts, err := linear(t, order{Mode: m, Addr: server.Addr, Prefix: rand.Text() + "-", Patience: redistest.Patience}, atLeast(*operations/4), nil, nil)
