@@ -73,8 +73,8 @@ const chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KH
 func TestFullTicketIsFull(t *testing.T) {
 	v := reflect.ValueOf(*fullTicket())
 	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Revision" {
-			t.Errorf("%s is zero", name)
+		if f := v.Type().Field(i); f.IsExported() && v.Field(i).IsZero() && f.Name != "Revision" {
+			t.Errorf("%s is zero", f.Name)
 		}
 	}
 }
