@@ -67,8 +67,11 @@ func (s *RedisStore) sweep(ctx context.Context, p byte, which string, members []
 		keys, args := []string{s.censusKey(p)}, []any{which}
 		for _, one := range batch {
 			entry, err := parseEntry(int(p), []string{one, "0"})
-			if err != nil {
-				continue // put there by hand
+			if err != nil { // put there by hand: it is no session
+				if err := s.client.ZRem(ctx, keys[0], one).Err(); err != nil {
+					return n, err
+				}
+				continue
 			}
 			keys = append(keys, s.recordKey(p, entry.id), s.indexKeys(p, entry.subject)[0])
 			if s.history > 0 {
