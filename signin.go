@@ -39,6 +39,11 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	if err := t.validate(); err != nil {
 		return err
 	}
+	// Also those that have expired by this clock: by another one they may live.
+	keys, err := m.allKeys(w, r)
+	if err != nil {
+		return err
+	}
 	old, err := m.allPresented(w, r)
 	if err != nil {
 		return err
@@ -64,9 +69,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 
 	// An old session of the same subject does not count towards a cap.
 	next.ID = ""
-	keys := make([]Key, len(old))
-	for i, p := range old {
-		keys[i] = p.key
+	for _, p := range old {
 		if next.ID == "" && p.ticket != nil && p.ticket.Subject == t.Subject {
 			next.ID = p.ticket.ID
 		}

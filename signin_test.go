@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/clock"
 )
 
 func TestIdleTimeoutAndRenewal(t *testing.T) {
@@ -306,6 +308,23 @@ func TestSignInThatCannotEndTheOldSession(t *testing.T) {
 		if got := s.who(t, bob); (got == "bob") != left {
 			t.Errorf("%d failures: the old session is %q", failures, got)
 		}
+	}
+}
+
+// What has expired by the clock of one process lives by that of another.
+func TestSignInEndsWhatHasExpiredHere(t *testing.T) {
+	b := miniBackend(t)
+	s := newSite(t, b, Config{IdleTimeout: 30 * time.Minute})
+	old := s.login(t, "alice")
+	b.advance(30*time.Minute - time.Second)
+	r := s.request(t, "POST", "/login?user=alice", old)
+	ahead := func() time.Time { return b.now().Add(2 * time.Second) }
+	s.serve(r.WithContext(clock.NewContext(r.Context(), ahead)))
+	if got := s.who(t, old); got != "-" {
+		t.Errorf("the old session: got %q, want nobody", got)
+	}
+	if list, err := s.store.Sessions(b.ctx(t), "alice"); err != nil || len(list) != 1 {
+		t.Errorf("got %d sessions, %v, want 1", len(list), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -126,11 +127,11 @@ func (n *network) hurt(random *rand.Rand, conn net.Conn) (lost bool) {
 
 // chunks gives f all that can be read, until there is no more.
 func chunks(from io.Reader, f func([]byte) error) {
+	p := make([]byte, 16<<10)
 	for {
-		p := make([]byte, 16<<10)
 		n, err := from.Read(p)
 		if err == nil {
-			err = f(p[:n])
+			err = f(bytes.Clone(p[:n]))
 		}
 		if err != nil {
 			return
