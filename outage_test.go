@@ -76,7 +76,7 @@ func outageCases() map[string]outageCase {
 		"paused": row(outageCase{
 			begin: func(_ *testing.T, o *outage) { o.server.Pause() },
 			end:   func(_ *testing.T, o *outage) { o.server.Resume() },
-		}, "deadline exceeded"),
+		}, "deadline exceeded", "i/o timeout"),
 		"full": {
 			begin:   func(t *testing.T, o *outage) { o.do(t, "config", "set", "maxmemory", "1") },
 			end:     func(t *testing.T, o *outage) { o.do(t, "config", "set", "maxmemory", "0") },

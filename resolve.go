@@ -23,7 +23,7 @@ type resolution struct {
 
 	ticket    *Ticket // nil if anonymous
 	key       Key     // of ticket
-	keys      int     // how many the cookies hold
+	keys      []Key   // all that the cookies hold
 	presented []presented
 	first     [1]presented // what presented begins in: seldom are there more
 	why       error        // the request is anonymous, if not because there is no ticket
@@ -164,7 +164,7 @@ func (res *resolution) refuses(tossed []*Ticket) bool {
 // readOnce also returns the live tickets of other subjects than the first one's,
 // and appends what else counts for nothing to rejected.
 func (m *Manager) readOnce(r *http.Request, keys []Key, rejected *[]Event) (res *resolution, tossed []*Ticket, err error) {
-	res = &resolution{manager: m, keys: len(keys)}
+	res = &resolution{manager: m, keys: keys}
 	res.presented = res.first[:0]
 	now := m.now(r.Context())
 	for _, key := range keys {

@@ -60,7 +60,7 @@ func (m *Manager) loginURL(r *http.Request, res *resolution) (location string, s
 		if back = formURL(r); back == "" || samePath(back, login) {
 			back = m.prefix(r) + "/"
 		}
-		if res.ticket == nil && res.keys > 0 {
+		if res.ticket == nil && len(res.keys) > 0 {
 			q.Set("ended", "1")
 		}
 	default:

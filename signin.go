@@ -39,12 +39,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	if err := t.validate(); err != nil {
 		return err
 	}
-	// Also those that have expired by this clock: by another one they may live.
-	keys, err := m.allKeys(w, r)
-	if err != nil {
-		return err
-	}
-	old, err := m.allPresented(w, r)
+	keys, old, err := m.allPresented(w, r)
 	if err != nil {
 		return err
 	}
@@ -144,7 +139,7 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	}
 	var known []presented // nothing is read within Wrap, and nothing unless it is told
 	if m.cfg.Observer != nil {
-		known, _ = m.allPresented(w, r)
+		_, known, _ = m.allPresented(w, r)
 	}
 	errs := m.removeAll(r.Context(), keys, 1)
 	m.tellEnded(r, "signed-out", known, keys, errs)
@@ -329,27 +324,31 @@ func (m *Manager) storeTicket(ctx context.Context, t *Ticket) (Key, error) {
 	return key, err
 }
 
-// allPresented returns the sessions whose keys are in a cookie already set on
-// w or among r's.
-func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]presented, error) {
+// allPresented returns the keys in a cookie already set on w and in r's, and
+// which of them have sessions. Those of the others may have: what has expired by
+// this clock may live by that of another process.
+func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]Key, []presented, error) {
 	keys, err := m.keys(r, cookiesSet(w))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set, err := m.read(unsentKeys(r), keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	res := attached(r.Context()).of(m)
 	if res == nil || res.manager != m { // NewContext knows of no cookie
 		if res, err = m.resolve(r); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if errors.Is(res.why, errTooManyKeys) {
-		return nil, res.why
+		return nil, nil, res.why
 	}
-	return append(set.presented, res.presented...), nil
+	if keys == nil {
+		return res.keys, res.presented, nil
+	}
+	return append(set.keys, res.keys...), append(set.presented, res.presented...), nil
 }
 
 // allKeys returns the keys in cookies already set on w, then those in r's.
