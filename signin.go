@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/clock"
@@ -101,43 +100,6 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	return nil
 }
 
-// removeAll ends the sessions of keys side by side, trying each so many times:
-// together they take no longer than one. One whose key is superseded cannot be
-// ended by it.
-func (m *Manager) removeAll(ctx context.Context, keys []Key, tries int) []error {
-	errs := make([]error, len(keys))
-	var wg sync.WaitGroup
-	for i, key := range keys {
-		wg.Go(func() {
-			for range tries {
-				errs[i] = m.remove(ctx, key)
-				if errs[i] == nil || errors.Is(errs[i], ErrSuperseded) {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	m.live.removed(keys)
-	return errs
-}
-
-// unlink has the store forget what led to the presented sessions, as far as a
-// removal of keys, which returned errs, has ended them.
-func (m *Manager) unlink(r *http.Request, old []presented, keys []Key, errs []error) {
-	s, ok := m.store.(interface {
-		unlink(ctx context.Context, t *Ticket)
-	})
-	if !ok {
-		return
-	}
-	for _, p := range old {
-		if i := slices.Index(keys, p.key); i >= 0 && errs[i] == nil && p.ticket != nil && len(p.ticket.Links) > 0 {
-			s.unlink(r.Context(), p.ticket)
-		}
-	}
-}
-
 // used reports whether t has been in use.
 func (t *Ticket) used() bool { return t.ID != "" || t.Revision != "" }
 
@@ -149,45 +111,6 @@ func authenticatedAt(t *Ticket, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return earlier(now, t.AuthenticatedAt.UTC().Truncate(time.Millisecond))
-}
-
-// SignOut ends every session whose key r presents and deletes the cookie. If it
-// returns an error, the store could not answer, or r has more than 16 distinct
-// keys, and the cookie is still there: answer 503, so that the user tries again.
-//
-// But if the error is ErrSuperseded, the cookie is deleted, and the session that
-// it once opened goes on, by a key that this browser does not have: tell the
-// user, who can end it from the list of sessions.
-//
-// Call it before writing to w, by POST: a link could sign users out.
-func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
-	keys, err := m.allKeys(w, r)
-	if err != nil {
-		return err
-	}
-	var known []presented // nothing is read within Wrap, and nothing unless it is told
-	if res := attached(r.Context()).of(m); m.cfg.Observer != nil {
-		_, known, _ = m.allPresented(w, r)
-	} else if res != nil {
-		known = res.presented
-	}
-	errs := m.removeAll(r.Context(), keys, 1)
-	m.unlink(r, known, keys, errs)
-	m.tellEnded(r, "signed-out", known, keys, errs)
-	var old, failed []error
-	for _, err := range errs {
-		switch {
-		case errors.Is(err, ErrSuperseded):
-			old = append(old, err)
-		case err != nil:
-			failed = append(failed, err)
-		}
-	}
-	if failed != nil {
-		return errors.Join(failed...)
-	}
-	m.writeCookie(w, "", -1)
-	return errors.Join(old...)
 }
 
 // Renew changes the claims, properties or limits of the session that r has:
@@ -382,16 +305,6 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]Key, [
 		return res.keys, res.presented, nil
 	}
 	return append(set.keys, res.keys...), append(set.presented, res.presented...), nil
-}
-
-// allKeys returns the keys in cookies already set on w, then those in r's.
-func (m *Manager) allKeys(w http.ResponseWriter, r *http.Request) ([]Key, error) {
-	set, err := m.keys(r, cookiesSet(w))
-	if err != nil {
-		return nil, err
-	}
-	presented, err := m.keys(r, m.cookies(r))
-	return append(set, presented...), err
 }
 
 // cookiesSet returns the cookies that w sets.

@@ -386,9 +386,10 @@ func (r *run) String() string {
 type mutant func(*world, sessionStore) sessionStore
 
 // runs simulates programs of so many seeds, from the first one on, on all
-// processors, until one fails.
+// processors, until one fails, or the test's -timeout is a minute away.
 func (m mutant) runs(t *testing.T, from uint64, n int) (seen tally, failed *run) {
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // it takes half of the time otherwise
+	timeout, limited := t.Deadline()
 	var mu sync.Mutex
 	var next atomic.Uint64
 	t.Run("runs", func(t *testing.T) {
@@ -402,7 +403,7 @@ func (m mutant) runs(t *testing.T, from uint64, n int) (seen tally, failed *run)
 					if r.wrong != "" && (failed == nil || r.seed < failed.seed) {
 						failed = r
 					}
-					stop := failed != nil
+					stop := failed != nil || limited && time.Until(timeout) < time.Minute
 					mu.Unlock()
 					if stop {
 						return
