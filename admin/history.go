@@ -132,7 +132,7 @@ func (h *handler) cause(cause string) Cause {
 	return Cause{e.Cause, e.Why}
 }
 
-// all answers GET for all that have ended.
+// ended answers GET for all that have ended.
 func (h *handler) ended(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	f, bad := parseFilter(q)

@@ -17,8 +17,8 @@ import (
 
 const these = "these" // sessions that a filter lets through
 
-// These are the sessions that Page.Filter lets through, before they end. Those of
-// the operator's own session and of later sign-ins are not among them.
+// These are the sessions that Page.Filter lets through, before they end. The
+// operator's own and those that began since are not among them.
 type These struct {
 	Sessions int64
 	Users    int64
