@@ -285,6 +285,26 @@ func TestLiveRotates(t *testing.T) {
 			second := s.live(t, next)
 			s.passes(t, time.Minute)
 			wantLive(t, kind+", with a new key", first, second)
+
+			// A promoted replica may not know that the key is in use: only a
+			// request says so again.
+			at := store.recordKey(partition("alice"), id)
+			record, err = b.getPastCache(b.ctx(t), at)
+			e, err2 := parseEnvelope([]byte(record))
+			e.state = "n1000"
+			if err := errors.Join(err, err2, b.client.Set(b.ctx(t), at, e.String()+string(e.ticket), redis.KeepTTL).Err()); err != nil {
+				t.Fatal(err)
+			}
+			s.passes(t, time.Minute)
+			wantLive(t, kind+", with a key that is unused again", first, second)
+			record, err = b.getPastCache(b.ctx(t), at)
+			if e, _ := parseEnvelope([]byte(record)); err != nil || e.state == keyInUse {
+				t.Errorf("%s: got state %q, %v: to watch used the key again", kind, e.state, err)
+			}
+			if got := s.who(t, next); got != "alice" {
+				t.Fatalf("%s: got %q", kind, got)
+			}
+			b.passGrace(t, store, "alice", id)
 			if got := s.who(t, old); got != "-" {
 				t.Errorf("%s: by the old key: got %q", kind, got)
 			}

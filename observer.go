@@ -16,8 +16,8 @@ import (
 //
 //	Kind       Cause
 //	signed-in
-//	ended      signed-out, replaced (by a sign-in over it), revoked,
-//	           revoked-by-operator (by package admin), or what WithCause says
+//	ended      replaced (by a sign-in over it), signed-out, revoked or, of these
+//	           two, what WithCause says; revoked-by-operator (by package admin)
 //	renewed    used (a request recorded its last use), changed (by Manager.Renew)
 //	rotated
 //	rejected   forged (no cookie is ours, or its key has left CookieKeys),
@@ -76,7 +76,7 @@ func (m *Manager) tell(r *http.Request, e Event) {
 		return
 	}
 	e.Device = m.device(r)
-	if e.Kind == "ended" {
+	if e.Kind == "ended" && e.Cause != "replaced" { // as SignIn says to the store, too
 		e.Cause = causeIn(r.Context(), e.Cause).cause
 	}
 	m.observe(r.Context(), e)

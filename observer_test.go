@@ -788,3 +788,46 @@ func BenchmarkObserver(b *testing.B) {
 		})
 	}
 }
+
+// The Observer and the history give the same cause, whatever the application has
+// said: a sign-in replaces.
+func TestObserverAgreesWithHistory(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		o := &recorder{}
+		store := b.store(t, RedisConfig{History: time.Hour})
+		s := newSiteOn(t, b, store, Config{Observer: o.observe})
+		bycause := func(r *http.Request) *http.Request {
+			return r.WithContext(WithCause(r.Context(), "password-changed", "alice"))
+		}
+		for want, end := range map[string]func(r *http.Request, id string) error{
+			"replaced": func(r *http.Request, _ string) error {
+				return s.manager.SignIn(httptest.NewRecorder(), bycause(r), NewTicket("bob"))
+			},
+			"password-changed":  func(r *http.Request, _ string) error { return s.manager.SignOut(httptest.NewRecorder(), bycause(r)) },
+			"password-changed ": func(r *http.Request, id string) error { return s.manager.Revoke(bycause(r), id) },
+			"signed-out":        func(r *http.Request, _ string) error { return s.manager.SignOut(httptest.NewRecorder(), r) },
+			"revoked":           func(r *http.Request, id string) error { return s.manager.Revoke(r, id) },
+		} {
+			want = strings.TrimSpace(want)
+			c := s.login(t, "alice")
+			id := s.ticket(t, c).ID
+			o.take()
+			if err := end(s.request(t, "POST", "/", c), id); err != nil {
+				t.Fatalf("%s: %v", want, err)
+			}
+			_, events := o.take()
+			history, err := store.History(b.ctx(t), "alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(history, func(e Ending) bool { return e.Session.ID == id })
+			j := slices.IndexFunc(events, func(e Event) bool { return e.Kind == "ended" && e.SessionID == id })
+			if i < 0 || j < 0 {
+				t.Fatalf("%s: got events %+v and the history %+v", want, events, history)
+			}
+			if history[i].Cause != want || events[j].Cause != want {
+				t.Errorf("got %q in the history, %q in the event, want %q", history[i].Cause, events[j].Cause, want)
+			}
+		}
+	})
+}

@@ -98,7 +98,7 @@ func TestCheckServer(t *testing.T) {
 	}
 }
 
-// Check costs a program's readiness probe one round trip and leaves no trace.
+// Check costs a program's readiness probe two round trips and leaves no trace.
 func TestCheckChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, "--save", "3600 1000")
@@ -110,8 +110,8 @@ func TestCheckChangesNothing(t *testing.T) {
 	for range 3 {
 		wantCheck(t, t.Context(), client, nil)
 	}
-	if got := count.take(); got != "config=3 eval=3 evalsha=3 info=3 pipeline=3 time=3" {
-		t.Errorf("got commands %s, want one pipeline each", got)
+	if got := count.take(); got != "config=3 eval=3 evalsha=3 get=3 info=3 pipeline=3 time=3" {
+		t.Errorf("got commands %s, want one pipeline and a GET each", got)
 	}
 	info := client.InfoMap(t.Context(), "persistence").Val()["Persistence"]
 	if n := client.DBSize(t.Context()).Val(); n != 0 || info["rdb_changes_since_last_save"] != "0" || client.LastSave(t.Context()).Val() != before {
@@ -277,7 +277,7 @@ func TestCheckCoversCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes")
 	args := []any{"acl", "setuser", "app", "on", "nopass", "~" + defaultPrefix + "*", "&" + defaultPrefix + "ended", "+eval", "+evalsha", "+info", "+config|get"}
-	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkCommands+checkHistory, -1) {
+	for _, m := range regexp.MustCompile(`\{'([A-Z]+)'`).FindAllStringSubmatch(checkCommands+historyCommands, -1) {
 		args = append(args, "+"+strings.ToLower(m[1]))
 	}
 	if err := openRedis(t, redisOptions(server.Addr)).Do(t.Context(), args...).Err(); err != nil {
@@ -450,4 +450,143 @@ func TestCheckInfo(t *testing.T) {
 			wantCheck(t, t.Context(), openRedis(t, redisOptions(mini.Addr())), test.want, test.err...)
 		})
 	}
+}
+
+// A process that has another History than the one before says so, as long as both
+// are there; a change that has been rolled out is no warning any more.
+func TestCheckHistory(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		long, short, none := b.store(t, RedisConfig{History: 720 * time.Hour}), b.store(t, RedisConfig{History: time.Hour}), b.store(t, RedisConfig{})
+		key := long.tags[0] + "check-history"
+		want := func(what string, s *RedisStore, warning string) {
+			t.Helper()
+			b.advance(time.Minute)
+			warnings, err := s.Check(b.context(t.Context()))
+			if err != nil && b.mini != nil { // elsewhere the clock is soon too far off
+				t.Fatalf("%s: %v", what, err)
+			}
+			if err != nil {
+				warning2, err := s.checkHistory(b.ctx(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				warnings = []string{warning2}
+			}
+			got := ""
+			for _, w := range warnings {
+				if strings.HasPrefix(w, "history: ") {
+					got = w
+				}
+			}
+			if before, _, _ := strings.Cut(got, " in a process"); before != warning {
+				t.Errorf("%s: got %q, want %q", what, got, warning)
+			}
+		}
+		want("nobody has one", none, "")
+		if n := b.client.Exists(t.Context(), key).Val(); n != 0 {
+			t.Error("without History it is noted")
+		}
+		want("the first", long, "")
+		want("the same", long, "")
+		want("none", none, "history: 0s here, 720h0m0s")
+		want("none, which is not noted", long, "")
+		want("another", short, "history: 1h0m0s here, 720h0m0s")
+		want("while both are there", long, "history: 720h0m0s here, 1h0m0s")
+		want("while both are there", short, "history: 1h0m0s here, 720h0m0s")
+		want("rolled out", short, "")
+		almost := b.store(t, RedisConfig{History: time.Hour - 3*time.Millisecond})
+		want("almost the same", almost, "")
+		for _, text := range []string{"", "x", "5", "-5 1", "0 1", "99999999999999999999 1", "999999999999999 1", "3600000 x"} {
+			if err := b.client.Set(t.Context(), key, text, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+			want("by hand: "+text, short, "")
+			want("noted over "+text, long, "history: 720h0m0s here, 1h0m0s")
+		}
+		if err := errors.Join(b.client.Del(t.Context(), key).Err(), b.client.HSet(t.Context(), key, "a", "b").Err()); err != nil {
+			t.Fatal(err)
+		}
+		want("of another type", short, "")
+		if ttl := b.client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > maxHistory {
+			t.Errorf("got a TTL of %v, want one", ttl)
+		}
+	})
+}
+
+// A note that is a day old is made anew; until then Check writes nothing.
+func TestCheckHistoryIsNotedAgain(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, RedisConfig{History: time.Hour})
+	check := func() string {
+		t.Helper()
+		if warnings, err := s.Check(b.ctx(t)); err != nil || slices.ContainsFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "history") || strings.HasPrefix(w, "subscribe") }) {
+			t.Errorf("got %q, %v", warnings, err)
+		}
+		return b.client.Get(t.Context(), s.tags[0]+"check-history").Val()
+	}
+	first := check()
+	b.advance(23 * time.Hour)
+	if got := check(); got != first {
+		t.Errorf("got %q, want %q still", got, first)
+	}
+	b.advance(time.Hour)
+	if got := check(); got == first {
+		t.Errorf("after a day it is still %q", got)
+	}
+}
+
+// What Manager.Live needs and an ACL refuses is a warning, with History.
+func TestCheckSubscribe(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendonly", "yes")
+	admin := openRedis(t, redisOptions(server.Addr))
+	channel := "&" + defaultPrefix + "ended"
+	for name, test := range map[string]struct{ rules, refused string }{
+		"all":          {"+@all " + channel, ""},
+		"no-subscribe": {"+@all -subscribe " + channel, "subscribe"},
+		"no-ping":      {"+@all -ping " + channel, "ping"},
+	} {
+		args := []any{"acl", "setuser", name, "on", "nopass", "~*", "resetchannels"}
+		for _, rule := range strings.Fields(test.rules) {
+			args = append(args, rule)
+		}
+		if err := admin.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, history := range []time.Duration{0, time.Hour} {
+			o := redisOptions(server.Addr)
+			o.Username, o.Password = name, "any"
+			s, err := NewRedisStore(openRedis(t, o), RedisConfig{History: history})
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings, err := s.Check(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings = slices.DeleteFunc(warnings, func(w string) bool { return strings.HasPrefix(w, "history: 0s here") })
+			if test.refused == "" || history == 0 {
+				if len(warnings) > 0 {
+					t.Errorf("%s, %v: got %q, want none", name, history, warnings)
+				}
+			} else if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "subscribe: NOPERM ") || !strings.Contains(warnings[0], "'"+test.refused+"'") || !strings.Contains(warnings[0], channel) {
+				t.Errorf("%s, %v: got %q, want that it is refused", name, history, warnings)
+			}
+		}
+	}
+	if n := admin.PubSubNumSub(t.Context(), defaultPrefix+"ended").Val()[defaultPrefix+"ended"]; n != 0 && !eventually(func() bool {
+		return admin.PubSubNumSub(t.Context(), defaultPrefix+"ended").Val()[defaultPrefix+"ended"] == 0
+	}) {
+		t.Errorf("got %d that listen still", n)
+	}
+}
+
+func FuzzNotedHistory(f *testing.F) {
+	f.Add("3600000 1764371234567")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		if history, _, ok := parseNoted(text); ok && (history <= 0 || history > maxHistory) {
+			t.Errorf("%q became %v", text, history)
+		}
+	})
 }

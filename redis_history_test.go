@@ -144,6 +144,33 @@ func TestInvariant13EveryEndingIsTold(t *testing.T) {
 	})
 }
 
+// Whoever revokes what has ended by itself has not ended it.
+func TestNobodyEndsWhatHasEnded(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, remembering)
+	idle, deleted, live := storeShort(t, b, s, "alice", false), newTicket(b, "alice"), newTicket(b, "alice")
+	mustStore(t, b, s, deleted)
+	mustStore(t, b, s, live)
+	if err := b.client.Del(t.Context(), s.recordKey(partition("alice"), deleted.ID)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.advance(time.Second)
+	if n, err := s.RevokeAll(WithCause(b.ctx(t), "disabled", "root"), "alice"); err != nil || n != 1 {
+		t.Fatalf("got %d, %v, want 1", n, err)
+	}
+	history, err := s.History(b.ctx(t), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, e := range history {
+		got[e.Session.ID] = e.Cause + " " + e.By
+	}
+	if want := map[string]string{idle.ID: "idle ", deleted.ID: "deleted ", live.ID: "disabled root"}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func counted(t *testing.T, b *backend, s *RedisStore) Counts {
 	t.Helper()
 	c, err := s.Count(b.ctx(t))

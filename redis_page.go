@@ -152,7 +152,8 @@ const (
 )
 
 // read returns the live ones of the sessions that were found in the census or
-// an index, and the IDs of those whose records are gone.
+// an index, and the IDs of those whose records are gone, or another subject's:
+// such an entry was made by hand.
 func (s *RedisStore) read(ctx context.Context, found []position) (sessions []Session, gone []string, err error) {
 	var buf []byte
 	for size := firstBatch; len(found) > 0; {
@@ -172,6 +173,10 @@ func (s *RedisStore) read(ctx context.Context, found []position) (sessions []Ses
 			total += len(record)
 			buf = append(buf[:0], record...)
 			sess := s.session(f.subject, f.id, buf, time.UnixMilli(f.expiry))
+			if sess.Undecodable && anothers(buf, f.subject) {
+				gone = append(gone, f.id)
+				continue
+			}
 			if sess.Undecodable || now.Before(sess.ExpiresAt) {
 				sessions = append(sessions, sess)
 			}
@@ -180,6 +185,12 @@ func (s *RedisStore) read(ctx context.Context, found []position) (sessions []Ses
 		size = max(1, min(2*size, fit, maxBatch))
 	}
 	return sessions, gone, nil
+}
+
+// anothers reports whether a record says that it is not of subject.
+func anothers(record []byte, subject string) bool {
+	e, err := parseEnvelope(record)
+	return err == nil && e.subject != subject
 }
 
 // records returns the records of found, nil for one that is not there, in one

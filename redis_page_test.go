@@ -3,9 +3,12 @@ package ticketstore
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // pages returns the IDs of all pages, and fails if a page is too long.
@@ -160,4 +163,57 @@ func TestSessionPageBadInput(t *testing.T) {
 	if _, _, err := s.SessionPage(b.ctx(t), "", 10); err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "LOADING") {
 		t.Errorf("outage: got %v", err)
 	}
+}
+
+// Another's session that was entered by hand in an index is not listed, and taken
+// out of it; it goes on, nobody is told that it has ended, and its own user still
+// has it.
+func TestAnothersSessionInAnIndex(t *testing.T) {
+	eachMode(t, func(t *testing.T, b *backend) {
+		for _, cfg := range []RedisConfig{{}, {History: time.Hour}} {
+			s := b.store(t, cfg)
+			alice, other := fmt.Sprint("alice", cfg.History), ""
+			for i := 0; other == ""; i++ { // of the same partition
+				if name := fmt.Sprint("user-", i, cfg.History); partition(name) == partition(alice) {
+					other = name
+				}
+			}
+			own, theirs := newTicket(b, alice), newTicket(b, other)
+			mustStore(t, b, s, own)
+			key := mustStore(t, b, s, theirs)
+			index := s.indexKeys(partition(alice), alice)[0]
+			score := float64(theirs.ExpiresAt.UnixMilli())
+			if err := b.client.ZAdd(t.Context(), index, redis.Z{Score: score, Member: theirs.ID}).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if sessions, err := s.Sessions(b.ctx(t), alice); err != nil || len(sessions) != 1 || sessions[0].ID != own.ID {
+					t.Errorf("got %+v, %v, want her own", sessions, err)
+				}
+			}
+			if members, err := b.client.ZRange(t.Context(), index, 0, -1).Result(); err != nil || !slices.Equal(members, []string{own.ID}) {
+				t.Errorf("the index has %q, %v, want her own", members, err)
+			}
+			if _, err := s.Retrieve(b.ctx(t), key); err != nil {
+				t.Errorf("the other one has ended: %v", err)
+			}
+			if sessions, err := s.Sessions(b.ctx(t), other); err != nil || len(sessions) != 1 {
+				t.Errorf("the other user has %+v, %v", sessions, err)
+			}
+			if c := counted(t, b, s); c.Sessions != 2 || c.Subjects != 2 {
+				t.Errorf("got %+v, want two of two", c)
+			}
+			if cfg.History > 0 {
+				if all, _ := readEndings(t, b, s, "", 0); len(all) > 0 {
+					t.Errorf("got endings %+v", all)
+				}
+			}
+			if _, err := s.RevokeAll(b.ctx(t), alice); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Remove(b.ctx(t), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

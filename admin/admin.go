@@ -1,6 +1,7 @@
 // Package admin is the operator's pages: how many users are signed in, all
-// sessions, and the sessions of one user, which the operator ends. It is an
-// [http.Handler], works without JavaScript, and speaks JSON, too.
+// sessions, those of one user, and those from a device, a network or a time, all
+// of which the operator ends; and all sessions that have ended, and why. It is
+// an [http.Handler], works without JavaScript, and speaks JSON, too.
 //
 // Who is an operator, the application says. It needs to know who asks, and
 // should ask for a sign-in that is recent:
@@ -29,16 +30,25 @@
 //	GET /                         {"counts":{...},"sessions":[...],"next":"..."}
 //	GET /?cursor=…                the page that next names
 //	GET /?subject=alice           {"subject":"alice","sessions":[...],"ended":[...],"found":2}
-//	GET /?subject=alice&cause=idle&since=2026-11-20  only these of what has ended
+//	GET /?subject=alice&cause=idle&since=2026-11-20&before=2026-11-28  only these of what has ended
+//	GET /?device=firefox&network=203.0.113.0/24&since=…&before=…  only these of all sessions
+//	GET /?ended=all&cause=…&since=…&before=…  {"ended":[...],"next":"..."}
 //	POST /                        with the fields subject and revoke: a session ID or "all"
+//	POST /                        what a filter lets through, by a form that says first what that is
 //	DELETE /?subject=alice&session=ID  ends one session: 204, or 404 if it is not hers
 //	DELETE /?subject=alice        ends all: {"revoked":3}
 //
-// Each session is a [Row], each that has ended an [Ended]: with a store that
-// has RedisStore's History, and remembers them; found is how
-// many of these there are. Whoever is no operator gets 403, whatever is asked.
-// So do other sites' requests, see [http.CrossOriginProtection]. If the store
-// cannot answer, the answer is 503. Who ended whose sessions is logged.
+// Each session is a [Row], each that has ended an [Ended]: with a store that has
+// RedisStore's History and EndingPage, and remembers them; found is how many of
+// these a user has. With a [Filter], a page looks at up to 20,000 sessions for as
+// many as it has room for. So it may have few, or none, though next goes on; it
+// may have some more than that, too. A form that ends what a filter lets through
+// looks at 100,000 and ends 5,000, and then asks for the others. For all there
+// are, there is RevokeEverybody.
+//
+// Whoever is no operator gets 403, whatever is asked. So do other sites'
+// requests, see [http.CrossOriginProtection]. If the store cannot answer, the
+// answer is 503. Who ended whose sessions is logged.
 //
 // The pages show session IDs, which are no secret, and never a key. Names of
 // users and what clients say of themselves are hostile text: they are shown
@@ -78,8 +88,8 @@ type Config struct {
 	// parallel: look it up in memory. If nil, no places are shown.
 	Locate func(netip.Addr) string
 
-	// PageSize is how many sessions of all users are on a page, at most 1,000.
-	// If zero, 50. A user's sessions are all on one, but for those that have
+	// PageSize is how many sessions of all users are on a page, at most 1,000;
+	// with a filter, about as many. If zero, 50. A user's sessions are all on one, but for those that have
 	// ended, of which as many are shown.
 	PageSize int
 

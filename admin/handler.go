@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/ui"
@@ -29,11 +30,16 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		if subject := r.URL.Query().Get("subject"); subject != "" {
-			h.user(w, r, subject)
-			return
+		switch q := r.URL.Query(); {
+		case q.Get("subject") != "":
+			h.user(w, r, q.Get("subject"))
+		case q.Has("ended"):
+			h.ended(w, r)
+		case q.Has("these"):
+			h.preview(w, r)
+		default:
+			h.overview(w, r)
 		}
-		h.overview(w, r)
 	case http.MethodPost:
 		h.post(w, r)
 	case http.MethodDelete:
@@ -55,24 +61,53 @@ func (h *handler) message(r *http.Request) string {
 		return h.cfg.Text.DoneOne
 	case done == all:
 		return h.cfg.Text.DoneAll
+	case done == these:
+		n, _ := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
+		return h.cfg.Text.DoneThese(max(n, 0))
 	}
 	return ""
 }
 
+// badFilter answers for a filter that is none: with a page that lists nothing.
+func (h *handler) badFilter(w http.ResponseWriter, r *http.Request, f Filter, err error) {
+	if ui.WantsJSON(r) {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p := h.newPage()
+	p.Filter, p.Message, p.Failed = f, h.cfg.Text.NoFilter, true
+	if r.URL.Query().Has("ended") {
+		p.History = &History{}
+		p.History.add(h.cause(f.Cause))
+	} else {
+		counts, _, _, err := h.census(r, Filter{}, "")
+		if err != nil {
+			h.Fail(w, r, err)
+			return
+		}
+		p.Counts = counts
+	}
+	h.Page(w, r, http.StatusBadRequest, p)
+}
+
 // overview answers GET for all sessions.
 func (h *handler) overview(w http.ResponseWriter, r *http.Request) {
+	f, err := parseFilter(r.URL.Query())
+	if err != nil {
+		h.badFilter(w, r, f, err)
+		return
+	}
 	cursor := r.URL.Query().Get("cursor")
-	counts, sessions, next, err := h.census(r, cursor)
+	counts, rows, next, err := h.census(r, f, cursor)
 	status := http.StatusOK
 	if errors.Is(err, ticketstore.ErrNotFound) { // there is no such page
 		cursor, status = "", http.StatusBadRequest
-		counts, sessions, next, err = h.census(r, "")
+		counts, rows, next, err = h.census(r, f, "")
 	}
 	if err != nil {
 		h.Fail(w, r, err)
 		return
 	}
-	rows := h.rows(r, sessions)
 	if ui.WantsJSON(r) {
 		if status != http.StatusOK {
 			http.Error(w, h.cfg.Text.NoPage, status)
@@ -86,27 +121,45 @@ func (h *handler) overview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := h.newPage()
-	p.Counts, p.Rows, p.Later, p.Next = counts, rows, cursor != "", next
+	p.Counts, p.Rows, p.Filter, p.Later, p.Next, p.Message = counts, rows, f, cursor != "", next, h.message(r)
+	_, p.Endings = h.store.(endingStore)
 	if status != http.StatusOK {
 		p.Message, p.Failed = h.cfg.Text.NoPage, true
 	}
 	h.Page(w, r, status, p)
 }
 
-// census returns what the store has on the page that cursor names.
-func (h *handler) census(r *http.Request, cursor string) (counts ticketstore.Counts, sessions []ticketstore.Session, next string, err error) {
+// census returns what f lets through on the page that cursor names.
+func (h *handler) census(r *http.Request, f Filter, cursor string) (counts ticketstore.Counts, rows []Row, next string, err error) {
 	err = h.ask(r.Context(), func(ctx context.Context) error {
 		counts, err = h.store.Count(ctx)
 		return err
 	})
-	if err != nil {
-		return counts, nil, "", err
+	var found []ticketstore.Session
+	describer := h.describer(r)
+	for s := newScan(h.cfg.PageSize); err == nil && s.goes(len(found)); {
+		var page []ticketstore.Session
+		page, cursor, err = h.page(r, cursor, s.limit)
+		for _, sess := range page {
+			if f.live(describer, sess) {
+				found = append(found, sess)
+			}
+		}
+		s.read(len(page), cursor)
+		if !f.Live() {
+			break
+		}
 	}
+	return counts, h.rows(r, found), cursor, err
+}
+
+// page returns a page of the store.
+func (h *handler) page(r *http.Request, cursor string, limit int) (sessions []ticketstore.Session, next string, err error) {
 	err = h.ask(r.Context(), func(ctx context.Context) error {
-		sessions, next, err = h.store.SessionPage(ctx, cursor, h.cfg.PageSize)
+		sessions, next, err = h.store.SessionPage(ctx, cursor, limit)
 		return err
 	})
-	return counts, sessions, next, err
+	return sessions, next, err
 }
 
 // user answers GET for one user.
@@ -115,7 +168,7 @@ func (h *handler) user(w http.ResponseWriter, r *http.Request, subject string) {
 		h.show(w, r, http.StatusOK, subject, h.message(r))
 		return
 	}
-	rows, history, ok := h.ofUser(w, r, subject)
+	rows, history, _, ok := h.ofUser(w, r, subject)
 	if !ok {
 		return
 	}
@@ -132,38 +185,45 @@ func (h *handler) user(w http.ResponseWriter, r *http.Request, subject string) {
 
 // show writes the page of one user.
 func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, subject, message string) {
-	rows, history, ok := h.ofUser(w, r, subject)
+	rows, history, f, ok := h.ofUser(w, r, subject)
 	if !ok {
 		return
 	}
 	p := h.newPage()
-	p.History = history
+	p.History, p.Filter = history, f
 	p.User, p.Rows, p.Message, p.Failed = newUser(subject), rows, message, status != http.StatusOK
 	h.Page(w, r, status, p)
 }
 
-// ofUser returns the sessions of subject and those that have ended, or answers.
-func (h *handler) ofUser(w http.ResponseWriter, r *http.Request, subject string) (rows []Row, history *History, ok bool) {
-	err := h.ask(r.Context(), func(ctx context.Context) error {
+// ofUser returns the sessions of subject, those that have ended, and by what
+// filter, or answers.
+func (h *handler) ofUser(w http.ResponseWriter, r *http.Request, subject string) (rows []Row, history *History, f Filter, ok bool) {
+	f, err := parseFilter(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil, nil, f, false
+	}
+	err = h.ask(r.Context(), func(ctx context.Context) error {
 		sessions, err := h.store.Sessions(ctx, subject)
 		rows = h.rows(r, sessions)
 		return err
 	})
 	if err == nil {
-		history, err = h.history(r, subject)
+		history, err = h.history(r, subject, f)
 	}
-	switch {
-	case errors.Is(err, errSince):
-		http.Error(w, err.Error(), http.StatusBadRequest)
-	case err != nil:
+	if err != nil {
 		h.Fail(w, r, err)
 	}
-	return rows, history, err == nil
+	return rows, history, f, err == nil
 }
 
-// post answers the forms of a user's page.
+// post answers the forms.
 func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	err := ui.ParseForm(w, r)
+	if err == nil && r.PostForm.Has("these") {
+		h.endThese(w, r)
+		return
+	}
 	subject, session := r.PostForm.Get("subject"), r.PostForm.Get("revoke")
 	if err != nil || subject == "" || session == "" {
 		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
@@ -179,7 +239,13 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		h.Fail(w, r, err)
 	default:
-		ui.SeeOther(w, "?"+url.Values{"subject": {subject}, "done": {done}}.Encode())
+		q := url.Values{}
+		if f, err := parseFilter(r.URL.Query()); err == nil { // that of the page with the form
+			q = f.values()
+		}
+		q.Set("subject", subject)
+		q.Set("done", done)
+		ui.SeeOther(w, "?"+q.Encode())
 	}
 }
 
@@ -215,13 +281,7 @@ const byOperator = "revoked-by-operator"
 // revoke ends one session of subject, or all if session is empty, and returns
 // how many there were. It goes on if the client hangs up.
 func (h *handler) revoke(r *http.Request, subject, session string) (n int, err error) {
-	operator, known := ticketstore.FromContext(r.Context())
-	by := ""
-	if known {
-		by = operator.Subject
-	}
-	ctx := ticketstore.WithCause(context.WithoutCancel(r.Context()), byOperator, by)
-	err = h.ask(ctx, func(ctx context.Context) error {
+	err = h.ask(h.ending(r), func(ctx context.Context) error {
 		if session == "" {
 			n, err = h.store.RevokeAll(ctx, subject)
 			return err
@@ -239,16 +299,33 @@ func (h *handler) revoke(r *http.Request, subject, session string) (n int, err e
 	if session != "" {
 		args = append(args, "session", session)
 	}
-	if known {
+	h.logEnded(r, args...) // some, even if there is an error
+	h.observe(r, subject, session, n)
+	return n, err
+}
+
+// ending returns a context for what ends sessions on r's behalf.
+func (h *handler) ending(r *http.Request) context.Context {
+	by := ""
+	if operator, known := ticketstore.FromContext(r.Context()); known {
+		by = operator.Subject
+	}
+	return ticketstore.WithCause(context.WithoutCancel(r.Context()), byOperator, by)
+}
+
+func (h *handler) logEnded(r *http.Request, args ...any) {
+	if operator, known := ticketstore.FromContext(r.Context()); known {
 		args = append(args, "operator", operator.Subject, "operator_session", operator.ID)
 	}
-	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...) // some, even if there is an error
+	h.Log(r, slog.LevelInfo, "an operator ended sessions", args...)
+}
+
+func (h *handler) observe(r *http.Request, subject, session string, n int) {
 	if h.cfg.Observer != nil {
 		h.cfg.Observer(r.Context(), ticketstore.Event{
 			Kind: "ended", Cause: byOperator, Subject: subject, SessionID: session, Sessions: n,
 		})
 	}
-	return n, err
 }
 
 // ask calls f with the time that the store has to answer.

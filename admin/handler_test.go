@@ -117,7 +117,8 @@ func TestGETChangesNothing(t *testing.T) {
 	s := newSite(t, Config{})
 	alice := s.Login("alice", uitest.Firefox, "")
 	s.WantNoChange(s.root, mount+"/", mount+"/?revoke=all&subject=alice", mount+"/?subject=alice&session="+s.ID(alice),
-		mount+"/?done=all&subject=alice", mount+"/?_method=DELETE&subject=alice", mount+"/?cursor=00.0.")
+		mount+"/?done=all&subject=alice", mount+"/?_method=DELETE&subject=alice", mount+"/?cursor=00.0.",
+		mount+"/?these=preview&device=firefox", mount+"/?these=end&device=firefox", mount+"/?ended=all", mount+"/?device=firefox&done=these&n=1")
 }
 
 func TestCrossSite(t *testing.T) {
@@ -127,9 +128,13 @@ func TestCrossSite(t *testing.T) {
 		s.revoke("alice", "all").With(header[0], header[1]).Want(403)
 		s.revoke("alice", s.ID(alice)).With(header[0], header[1]).Want(403)
 		s.delete("?subject=alice").With(header[0], header[1]).Want(403)
+		s.endThese("device=firefox").With(header[0], header[1]).Want(403)
 		s.delete("?subject=alice&session="+s.ID(alice)).With(header[0], header[1]).Want(403)
 	}
 	if body := s.get("?subject=alice&done=all").With("Sec-Fetch-Site", "cross-site").Want(200).Text; strings.Contains(body, `role="status"`) {
+		t.Errorf("another site's link says what was done: %s", body)
+	}
+	if body := s.get("?device=x&done=these&n=9").With("Sec-Fetch-Site", "cross-site").Want(200).Text; strings.Contains(body, `role="status"`) {
 		t.Errorf("another site's link says what was done: %s", body)
 	}
 	if got := s.Alive(alice, other); got != "11" {
@@ -142,7 +147,8 @@ func TestCrossSite(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	s := newSite(t, Config{})
 	for _, c := range []uitest.Call{
-		s.get(""), s.json(""), s.get("?subject=x"), s.get("nothing"), s.delete("?subject=x&session=y"), s.revoke("x", "y"), s.revoke("x", "all"),
+		s.get(""), s.json(""), s.get("?subject=x"), s.get("?ended=all"), s.get("?network=x"), s.get("?these=preview&device=x"),
+		s.Request("POST", mount+"/", s.root, "these=end&device=x&until=1"), s.Request("POST", mount+"/", s.root, "these=end"), s.get("nothing"), s.delete("?subject=x&session=y"), s.revoke("x", "y"), s.revoke("x", "all"),
 		s.revoke("x", "all").With("Sec-Fetch-Site", "cross-site"), s.Request("GET", mount+"/", s.Login("alice", "", "")), s.Request("PUT", mount+"/", s.root),
 	} {
 		c.WantGuarded()
@@ -205,7 +211,7 @@ func TestOutage(t *testing.T) {
 	s.Mux.Handle("/spied/", s.Manager.Require(http.StripPrefix("/spied", s.handler(store, Config{}))))
 	alice := s.Login("alice", "", "")
 	id := s.ID(alice)
-	for _, failing := range []string{"Count", "SessionPage", "Sessions", "Revoke", "RevokeAll"} {
+	for _, failing := range []string{"Count", "SessionPage", "Sessions", "Revoke", "RevokeAll", "EndingPage"} {
 		store.err = func(method string) error {
 			if method == failing {
 				return errors.New("LOADING")
@@ -213,11 +219,13 @@ func TestOutage(t *testing.T) {
 			return nil
 		}
 		calls := map[string][]uitest.Call{
-			"Count":       {s.Request("GET", "/spied/", s.root), s.Request("GET", "/spied/?cursor=00.0.", s.root)},
-			"SessionPage": {s.Request("GET", "/spied/", s.root), s.Request("GET", "/spied/?cursor=00.0.", s.root).With("Accept", asJSON)},
-			"Sessions":    {s.Request("GET", "/spied/?subject=alice", s.root), s.Request("GET", "/spied/?subject=alice", s.root).With("Accept", asJSON)},
-			"Revoke":      {s.Request("POST", "/spied/", s.root, "subject=alice&revoke="+id), s.Request("DELETE", "/spied/?subject=alice&session="+id, s.root)},
-			"RevokeAll":   {s.Request("POST", "/spied/", s.root, "subject=alice&revoke=all"), s.Request("DELETE", "/spied/?subject=alice", s.root)},
+			"Count":      {s.Request("GET", "/spied/", s.root), s.Request("GET", "/spied/?cursor=00.0.", s.root)},
+			"EndingPage": {s.Request("GET", "/spied/?ended=all", s.root), s.Request("GET", "/spied/?ended=all", s.root).With("Accept", asJSON)},
+			"SessionPage": {s.Request("GET", "/spied/", s.root), s.Request("GET", "/spied/?device=x", s.root), s.Request("GET", "/spied/?these=preview&device=x", s.root),
+				s.Request("POST", "/spied/", s.root, "these=end&device=x&until=1"), s.Request("GET", "/spied/?cursor=00.0.", s.root).With("Accept", asJSON)},
+			"Sessions":  {s.Request("GET", "/spied/?subject=alice", s.root), s.Request("GET", "/spied/?subject=alice", s.root).With("Accept", asJSON)},
+			"Revoke":    {s.Request("POST", "/spied/", s.root, "subject=alice&revoke="+id), s.Request("DELETE", "/spied/?subject=alice&session="+id, s.root)},
+			"RevokeAll": {s.Request("POST", "/spied/", s.root, "subject=alice&revoke=all"), s.Request("DELETE", "/spied/?subject=alice", s.root)},
 		}
 		for _, c := range calls[failing] {
 			res := c.Want(503)

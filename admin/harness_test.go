@@ -2,12 +2,14 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/redistest"
@@ -72,6 +74,11 @@ func (s *site) revoke(subject, session string) uitest.Call {
 	return s.Request("POST", mount+"/", s.root, url.Values{"subject": {subject}, "revoke": {session}}.Encode())
 }
 
+// endThese ends what a filter lets through and began before now.
+func (s *site) endThese(filter string) uitest.Call {
+	return s.Request("POST", mount+"/", s.root, fmt.Sprint("these=end&until=", s.Now.UnixMilli(), "&", filter))
+}
+
 func of(subject string) string { return "?subject=" + url.QueryEscape(subject) }
 
 // A spy records the calls of a store, and fails them with err.
@@ -101,6 +108,13 @@ func (s *spy) SessionPage(ctx context.Context, cursor string, limit int) ([]tick
 		return nil, "", err
 	}
 	return s.RedisStore.SessionPage(ctx, cursor, limit)
+}
+
+func (s *spy) EndingPage(ctx context.Context, since time.Time, cursor string, limit int) ([]ticketstore.Ending, string, error) {
+	if err := s.call("EndingPage"); err != nil {
+		return nil, "", err
+	}
+	return s.RedisStore.EndingPage(ctx, since, cursor, limit)
 }
 
 func (s *spy) Sessions(ctx context.Context, subject string) ([]ticketstore.Session, error) {

@@ -12,22 +12,18 @@ import (
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
-// A History is what is known of a user's sessions that have ended, as far as
-// the filter lets it through.
+// A History is what is known of sessions that have ended, those of one user or
+// of all, as far as the filter lets it through.
 type History struct {
-	Ended []Ended // the last one first, at most Config.PageSize
-	Found int64   // how many there are
+	Ended []Ended // the last one first, of a user at most Config.PageSize
+	Found int64   // how many there are of a user
 
-	// The filter: a cause, and a day (UTC) such as "2026-11-20". An empty one
-	// lets all through.
-	Cause string
-	Since string
-
-	Causes []Cause // of all that has ended, for a filter to choose from
+	Causes []Cause // for a filter to choose from
 }
 
-// An Ended is one session that has ended, on a user's page and in JSON.
+// An Ended is one session that has ended, on a page and in JSON.
 type Ended struct {
+	User
 	devices.Ended
 
 	// By is who ended it, if somebody has said so. It is shown as Name is.
@@ -43,27 +39,28 @@ type Cause struct {
 // Shown returns how many of them are on the page.
 func (h *History) Shown() int64 { return int64(len(h.Ended)) }
 
+// add takes a cause to choose from.
+func (h *History) add(c Cause) {
+	if c.Cause != "" && !slices.ContainsFunc(h.Causes, func(other Cause) bool { return other.Cause == c.Cause }) {
+		h.Causes = append(h.Causes, c)
+	}
+}
+
 const maxBy = 256 // runes
 
-var errSince = errors.New("since is a day, such as 2026-11-20")
+// describe returns an ending as it is shown.
+func describe(d *ui.Describer, e ticketstore.Ending) Ended {
+	return Ended{newUser(e.Session.Subject), devices.Ended(d.Ended(e)), ui.Clean(e.By, maxBy)}
+}
 
-// history returns what r asks for of the ended sessions of subject; nil if the
-// store does not remember them.
-func (h *handler) history(r *http.Request, subject string) (*History, error) {
+// history returns what f lets through of the ended sessions of subject; nil if
+// the store does not remember them.
+func (h *handler) history(r *http.Request, subject string, f Filter) (*History, error) {
 	store, ok := h.store.(interface {
 		History(ctx context.Context, subject string) ([]ticketstore.Ending, error)
 	})
 	if !ok {
 		return nil, nil
-	}
-	q := r.URL.Query()
-	hist := &History{Ended: []Ended{}, Cause: q.Get("cause"), Since: q.Get("since")}
-	var since time.Time
-	if hist.Since != "" {
-		var err error
-		if since, err = time.Parse(time.DateOnly, hist.Since); err != nil {
-			return nil, errSince
-		}
 	}
 	var endings []ticketstore.Ending
 	err := h.ask(r.Context(), func(ctx context.Context) (err error) {
@@ -76,13 +73,12 @@ func (h *handler) history(r *http.Request, subject string) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
+	hist := &History{Ended: []Ended{}}
 	describer := h.describer(r)
 	for _, ending := range endings {
-		e := Ended{devices.Ended(describer.Ended(ending)), ui.Clean(ending.By, maxBy)}
-		if c := (Cause{e.Cause, e.Why}); !slices.Contains(hist.Causes, c) {
-			hist.Causes = append(hist.Causes, c)
-		}
-		if hist.Cause != "" && e.Cause != hist.Cause || e.EndedAt.Before(since) {
+		e := describe(describer, ending)
+		hist.add(Cause{e.Cause, e.Why})
+		if !f.ended(e) {
 			continue
 		}
 		if hist.Found++; hist.Found <= int64(h.cfg.PageSize) {
@@ -90,4 +86,84 @@ func (h *handler) history(r *http.Request, subject string) (*History, error) {
 		}
 	}
 	return hist, nil
+}
+
+// An endingStore remembers the endings of all, as [ticketstore.RedisStore] does.
+type endingStore interface {
+	EndingPage(ctx context.Context, since time.Time, cursor string, limit int) (endings []ticketstore.Ending, next string, err error)
+}
+
+// endings returns what is on the page that cursor names of all that have ended,
+// and the cursor of the next one.
+func (h *handler) endings(r *http.Request, f Filter, cursor string) (hist *History, next string, err error) {
+	store, ok := h.store.(endingStore)
+	if !ok {
+		return nil, "", errors.ErrUnsupported
+	}
+	hist = &History{Ended: []Ended{}}
+	for _, cause := range []string{"signed-out", "replaced", "revoked", byOperator, "reported", "evicted", "idle", "lifetime", "deleted", "undelivered", "forgotten"} {
+		hist.add(h.cause(cause))
+	}
+	hist.add(h.cause(f.Cause))
+	describer := h.describer(r)
+	for s := newScan(h.cfg.PageSize); s.goes(len(hist.Ended)); {
+		var page []ticketstore.Ending
+		err := h.ask(r.Context(), func(ctx context.Context) (err error) {
+			page, cursor, err = store.EndingPage(ctx, f.since, cursor, s.limit)
+			return err
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		for _, ending := range page {
+			if e := describe(describer, ending); f.ended(e) {
+				hist.Ended = append(hist.Ended, e)
+				hist.add(Cause{e.Cause, e.Why})
+			}
+		}
+		s.read(len(page), cursor)
+	}
+	return hist, cursor, nil
+}
+
+// cause returns a cause in words, as rows have it.
+func (h *handler) cause(cause string) Cause {
+	e := h.describer(new(http.Request)).Ended(ticketstore.Ending{Cause: cause})
+	return Cause{e.Cause, e.Why}
+}
+
+// ended answers GET for all that have ended.
+func (h *handler) ended(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	f, bad := parseFilter(q)
+	if bad != nil {
+		h.badFilter(w, r, f, bad)
+		return
+	}
+	cursor, status := q.Get("cursor"), http.StatusOK
+	hist, next, err := h.endings(r, f, cursor)
+	if errors.Is(err, ticketstore.ErrNotFound) { // there is no such page
+		cursor, status = "", http.StatusBadRequest
+		hist, next, err = h.endings(r, f, "")
+	}
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		http.Error(w, "The store does not remember what has ended: see History of RedisConfig.", http.StatusNotFound)
+	case err != nil:
+		h.Fail(w, r, err)
+	case ui.WantsJSON(r) && status != http.StatusOK:
+		http.Error(w, h.cfg.Text.NoPage, status)
+	case ui.WantsJSON(r):
+		h.JSON(w, r, struct {
+			Ended []Ended `json:"ended"`
+			Next  string  `json:"next,omitempty"`
+		}{hist.Ended, next})
+	default:
+		p := h.newPage()
+		p.History, p.Filter, p.Later, p.Next = hist, f, cursor != "", next
+		if status != http.StatusOK {
+			p.Message, p.Failed = h.cfg.Text.NoPage, true
+		}
+		h.Page(w, r, status, p)
+	}
 }

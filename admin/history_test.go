@@ -49,7 +49,7 @@ func TestHistory(t *testing.T) {
 	s.Request("POST", mount+"/", s.root, "subject=alice&revoke="+alices).Want(303)
 
 	body := s.get(of("alice")).Want(200).Text
-	want := "Ended sessions 3 Cause Any signed out by an administrator stolen laptop idle for too long Since (UTC) Filter" +
+	want := "Ended sessions 3 Cause Any signed out by an administrator stolen laptop idle for too long Since (UTC) Before (UTC) Filter" +
 		" Computer Firefox on Linux Ended signed out by an administrator , just now Ended by root Signed in 29 Nov 2026, 20:01 UTC Session ID " + alices +
 		" App or program curl Ended stolen laptop , about a day ago Ended by police Signed in 28 Nov 2026, 20:01 UTC Address 192.0.2.1 Session ID " + stolen +
 		" Phone Safari on iPhone Ended idle for too long , about a day ago Signed in 20 Nov 2026, 12:00 UTC Session ID " + idle
@@ -69,6 +69,9 @@ func TestHistory(t *testing.T) {
 		{"&since=2026-11-28&cause=idle", []string{idle}, 1},
 		{"&since=2026-11-29&cause=idle", nil, 0},
 		{"&since=2026-11-30", nil, 0},
+		{"&before=2026-11-29", []string{stolen, idle}, 2},
+		{"&since=2026-11-28&before=2026-11-29&cause=idle", []string{idle}, 1},
+		{"&before=2026-11-28", nil, 0},
 	} {
 		var got struct {
 			Ended []Ended
@@ -91,12 +94,26 @@ func TestHistory(t *testing.T) {
 	wantIn(t, "the filter", body, `<option value="idle" selected>`, `type="date" value="2026-11-28"`)
 	for _, since := range []string{"x", "2026-13-01", "<script>", "2026-11-28T00:00:00Z"} {
 		s.get(of("alice") + "&since=" + since).Want(400)
+		s.get(of("alice") + "&before=" + since).Want(400)
+	}
+
+	// The filter is still there after a form.
+	filter := "&cause=idle&since=2026-11-28"
+	live := s.ID(s.Login("alice", uitest.Firefox, ""))
+	form := "subject=alice&revoke="
+	if got, want := s.Request("POST", mount+"/"+of("alice")+filter, s.root, form+live).Want(303).Header.Get("Location"), "?cause=idle&done=one&since=2026-11-28&subject=alice"; got != want {
+		t.Errorf("got Location %q, want %q", got, want)
+	}
+	body = s.Request("POST", mount+"/"+of("alice")+filter, s.root, form+live).Want(404).Text
+	wantIn(t, "of none", body, `<option value="idle" selected>`, `type="date" value="2026-11-28"`)
+	if got, want := s.Request("POST", mount+"/"+of("alice")+"&since=x", s.root, form+"all").Want(303).Header.Get("Location"), "?done=all&subject=alice"; got != want {
+		t.Errorf("got Location %q, want %q", got, want)
 	}
 
 	// Not more than a page, and it says so.
 	s.end("curl/8", "x", "")
 	body = s.get(of("alice")).Want(200).Text
-	if got := endedOn(body); !strings.HasPrefix(got, "Ended sessions 3 / 4 Cause") || strings.Count(body, "<h3>") != 3 || strings.Contains(got, idle) {
+	if got := endedOn(body); !strings.HasPrefix(got, "Ended sessions 3 / 5 Cause") || strings.Count(body, "<h3>") != 3 || strings.Contains(got, idle) {
 		t.Errorf("got %q, want three of four", got)
 	}
 }

@@ -23,18 +23,21 @@ func builtIn() *template.Template { return ui.Template("admin", pageHTML) }
 func style() string { return ui.Style + ownCSS }
 
 // A Page is what a [Config].Template is executed with: the page of one user if
-// Subject is set, or else one of all sessions.
+// Subject is set; or else, if These is set, of sessions that may end; if History
+// is, of all that have ended; or one of all sessions.
 //
 // Its forms and links go to the address that the page is at:
 //
 //	<form method="get"><input name="subject" value="{{.Subject}}">…</form>
-//	<a href="?subject={{.Subject}}">, <a href="?cursor={{.Next}}">, <a href="?">
-//	<form method="get"><input type="hidden" name="subject" value="{{.Subject}}">
-//	<select name="cause">…<input name="since" type="date">, of History
+//	<a href="?subject={{.Subject}}">, <a href="?cursor={{.Next}}">, <a href="?">, <a href="?ended=all">
+//	<form method="get"><input name="device">, <input name="network">
+//	<select name="cause">…<input name="since" type="date">, <input name="before" type="date">, of Filter
 //	<form method="post"><input type="hidden" name="subject" value="{{.Subject}}">
 //	<button name="revoke" value="{{.ID}}">Sign out</button>
 //	<button name="revoke" value="all">Sign out everywhere</button>
 //	</form>
+//	<form method="get">…of Filter…<button name="these" value="preview">
+//	<form method="post">…of Filter; until, cursor and n, of These…<button name="these" value="end">
 type Page struct {
 	Text Text
 
@@ -50,8 +53,17 @@ type Page struct {
 	Later  bool               // this is not the first page
 	Next   string             // the cursor of the next page; empty on the last
 
+	// Filter is what Rows, on the page of all sessions, and History are chosen by.
+	Filter Filter
+
+	// Endings is set on the page of all sessions if there may be one of all that
+	// have ended.
+	Endings bool
+
 	// History is set on a user's page if the store remembers what has ended.
 	History *History
+
+	These *These
 
 	// Style is the built-in style sheet.
 	Style template.CSS
@@ -120,15 +132,20 @@ func (h *handler) newPage() Page {
 func (h *handler) examples() []Page {
 	all, user := h.newPage(), h.newPage()
 	user.User, user.Message, user.Failed = newUser("bob\u202e"), h.cfg.Text.DoneOne, true
-	all.Next, all.Later = "cursor", true
-	user.History = &History{Found: 3, Causes: []Cause{{"x", "x"}}, Cause: "x", Since: "1970-01-01"}
+	all.Next, all.Later, all.Endings, all.Filter = "cursor", true, true, Filter{Device: "x", Network: "::1", Since: "1970-01-01"}
+	user.History = &History{Found: 3, Causes: []Cause{{"x", "x"}}}
+	user.Filter = Filter{Cause: "x", Before: "1970-01-01"}
 	for _, e := range ui.ExamplesEnded(&h.words) {
-		user.History.Ended = append(user.History.Ended, Ended{devices.Ended(e), "root"})
+		user.History.Ended = append(user.History.Ended, Ended{newUser("alice"), devices.Ended(e), "root"})
 	}
+	ended, end := h.newPage(), h.newPage()
+	ended.History, ended.Filter, ended.Next = user.History, user.Filter, "cursor"
+	end.Filter = all.Filter
+	end.These = &These{Sessions: 3, Users: 2, Of: []UserSessions{{newUser("alice"), 2}}, Ended: 1, More: true}
 	for _, row := range ui.Examples(&h.words) {
 		all.Rows = append(all.Rows, Row{newUser("alice"), devices.Row(row)})
 		user.Rows = append(user.Rows, Row{user.User, devices.Row(row)})
 	}
 	all.Rows = append(all.Rows, Row{Row: devices.Row{ID: "4", Undecodable: true, Kind: "unknown"}})
-	return []Page{all, user}
+	return []Page{all, user, ended, end}
 }

@@ -251,9 +251,11 @@ func TestAccessible(t *testing.T) {
 	s := newSite(t, Config{PageSize: 1})
 	s.Login("alice", uitest.Firefox, "192.0.2.1")
 	ids := regexp.MustCompile(` id="([^"]*)"`)
-	for _, query := range []string{"", "?cursor=x", "?subject=alice", "?subject=nobody"} {
+	s.end(uitest.Firefox, "idle", "root")
+	for _, query := range []string{"", "?cursor=x", "?subject=alice", "?subject=nobody", "?ended=all", "?ended=all&cause=idle", "?ended=all&cause=none", "?ended=all&cursor=x", "?ended=all&since=x",
+		"?device=firefox", "?network=192.0.2.1", "?network=198.51.100.1", "?network=x", "?these=preview&network=192.0.2.1", "?these=preview&device=none", "?these=preview"} {
 		r := s.get(query)
-		res := r.Want(map[bool]int{true: 400, false: 200}[query == "?cursor=x"])
+		res := r.Want(map[bool]int{true: 400, false: 200}[strings.HasSuffix(query, "=x") || query == "?these=preview"])
 		seen := map[string]bool{}
 		for _, id := range ids.FindAllStringSubmatch(res.Text, -1) {
 			if seen[id[1]] {
@@ -287,7 +289,8 @@ func TestTemplateAndText(t *testing.T) {
 	wantIn(t, "policy", res.Header.Get("Content-Security-Policy"), "style-src 'self' 'sha256-", "font-src 'self'")
 
 	// The built-in pages say nothing that Text does not.
-	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Cause: func(string) string { return "¤" }, Number: func(int64) string { return "1" }}
+	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Cause: func(string) string { return "¤" }, Number: func(int64) string { return "1" },
+		ThatMany: func(int64, int64) string { return "¤" }, MoreOf: func(int64) string { return "¤" }, DoneThese: func(int64) string { return "¤" }}
 	for i, v := 0, reflect.ValueOf(&marked).Elem(); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
 			v.Field(i).SetString("¤")
@@ -295,10 +298,14 @@ func TestTemplateAndText(t *testing.T) {
 	}
 	s = newSite(t, Config{Text: marked, PageSize: 1})
 	s.Login("1", uitest.Firefox, "192.0.2.1")
-	body := s.get("?cursor=00.0.").Want(200).Text + s.get(of("1")+"&done=one").Want(200).Text + s.get(of("2")+"&done=all").Want(200).Text
+	s.end("", "idle", "")
+	s.Login("2", uitest.Firefox, "192.0.2.1")
+	body := s.get("?cursor=00.0.").Want(200).Text + s.get(of("1")+"&done=one").Want(200).Text + s.get(of("2")+"&done=all").Want(200).Text +
+		s.get("?ended=all&cause=idle").Want(200).Text + s.get("?ended=all&since=x").Want(400).Text + s.get("?network=x").Want(400).Text +
+		s.get("?these=preview&network=192.0.2.1").Want(200).Text + s.get("?network=192.0.2.1&done=these&n=2").Want(200).Text
 	shown := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(tags.ReplaceAllString(body, " "), "")
 	for _, word := range regexp.MustCompile(`\pL{2,}`).FindAllString(shown, -1) {
-		if word != "FirefoxLinux" && word != "root" {
+		if word != "FirefoxLinux" && word != "root" && word != "alice" {
 			t.Errorf("the page says %q", word)
 		}
 	}

@@ -30,7 +30,22 @@ type Text struct {
 	ByCause   string // labels of the filter's fields
 	AnyCause  string
 	Since     string
-	Filter    string // its button
+	Before    string
+	Network   string
+	Began     string // the same, of the sign-in
+	BeganBy   string
+	Filter    string // its button, and what it is
+	NoneFound string // instead of a list, with a filter
+	GoesOn    string // below a list that a filter has left short
+
+	EndThese string                             // leads to what would end
+	Sure     string                             // heading of that page
+	ThatMany func(sessions, users int64) string // how many, and of how many users
+	MoreOf   func(users int64) string           // how many users are not named
+	Stay     string                             // which sessions do not end
+	Asked    string                             // that there may be more
+	EndNow   string                             // ends them
+	Keep     string                             // leads back
 
 	ThisSession string // marks the session of the operator's request
 	Hidden      string // marks a name that is shown without its hidden characters
@@ -79,6 +94,8 @@ type Text struct {
 
 	DoneOne     string // after one session was ended
 	DoneAll     string // after all of a user were
+	DoneThese   func(sessions int64) string
+	NoFilter    string // the filter cannot be read
 	NotFound    string // the user has no such session
 	NoPage      string // the cursor names no page; the first one is shown
 	Unavailable string // the store cannot answer
@@ -87,26 +104,44 @@ type Text struct {
 // english has what differs from package devices.
 func english() Text {
 	return Text{
-		Title:       "Sessions",
-		Users:       "Users signed in",
-		Sessions:    "Sessions",
-		All:         "All sessions",
-		Nobody:      "Nobody is signed in.",
-		Find:        "Find a user",
-		FindHint:    "The exact user ID, as the application knows it.",
-		FindNow:     "Find",
-		First:       "First page",
-		Next:        "Next page",
-		Pages:       "Pages",
-		UserTitle:   "Sessions of",
-		NoSessions:  "This user has no sessions.",
-		Note:        "Last use is noted every few minutes, so it is approximate. A user who is signed out can sign in again.",
-		Ending:      "Ended sessions",
-		NoneEnded:   "None.",
-		ByCause:     "Cause",
-		AnyCause:    "Any",
-		Since:       "Since (UTC)",
-		Filter:      "Filter",
+		Title:      "Sessions",
+		Users:      "Users signed in",
+		Sessions:   "Sessions",
+		All:        "All sessions",
+		Nobody:     "Nobody is signed in.",
+		Find:       "Find a user",
+		FindHint:   "The exact user ID, as the application knows it.",
+		FindNow:    "Find",
+		First:      "First page",
+		Next:       "Next page",
+		Pages:      "Pages",
+		UserTitle:  "Sessions of",
+		NoSessions: "This user has no sessions.",
+		Note:       "Last use is noted every few minutes, so it is approximate. A user who is signed out can sign in again.",
+		Ending:     "Ended sessions",
+		NoneEnded:  "None.",
+		ByCause:    "Cause",
+		AnyCause:   "Any",
+		Since:      "Since (UTC)",
+		Before:     "Before (UTC)",
+		Network:    "Address or network",
+		Began:      "Signed in since (UTC)",
+		BeganBy:    "Signed in before (UTC)",
+		Filter:     "Filter",
+		NoneFound:  "No sessions match this filter.",
+		GoesOn:     "There may be more on the next page.",
+		EndThese:   "End all of these…",
+		Sure:       "End these sessions?",
+		ThatMany:   func(sessions, users int64) string { return count(sessions, "session") + " of " + count(users, "user") },
+		MoreOf:     func(users int64) string { return "and " + number(users) + " more" },
+		Stay:       "Your own session does not end, nor do those that begin from now on.",
+		Asked:      "These are not all: there are too many for one page. You will be asked again for the others.",
+		EndNow:     "End these sessions",
+		Keep:       "Cancel",
+		DoneThese: func(n int64) string {
+			return count(n, "session") + map[bool]string{true: " has", false: " have"}[n == 1] + " been ended."
+		},
+		NoFilter:    "That filter can’t be read. A network is an address, or one such as 203.0.113.0/24.",
 		By:          "Ended by",
 		ThisSession: "Your session",
 		Hidden:      "Has hidden characters",
@@ -130,4 +165,11 @@ func number(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+func count(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return number(n) + " " + what
 }

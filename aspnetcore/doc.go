@@ -44,6 +44,13 @@
 //   - The key cannot be rotated: Store is no [ticketstore.KeyRotator]. Signing
 //     in at the application within a live session keeps the key, as ASP.NET
 //     Core does, also for another user.
+//   - It tells of no endings, as [ticketstore.RedisStore] does with History: it
+//     has neither History nor Endings, so packages devices and admin show none.
+//     Manager.Live learns of them by asking, within half a minute.
+//   - RevokeAll and RevokeOthers leave no mark, which .NET would not read: a
+//     sign-in that is under way meanwhile, of either runtime, survives them.
+//     Disable the account first, where both look at sign-in, then call
+//     RevokeAll, and once more when the sign-ins that had looked before are done.
 //   - Times are kept to the second, and all sessions are in one slot of a Redis
 //     Cluster, which InstanceName has to name.
 //   - It takes SHA-1, to tell one record from another in few bytes, as the
@@ -57,6 +64,9 @@
 // Go bounds a session by Options.Lifetime and by EndsAt, of which the usual
 // class knows neither, and RedisTicketStore.cs the second. The application may
 // renew a ticket past them, and then accepts it while Go does not.
+//
+// A RedisStore with [Serializer] has all of this, endings and marks too; but
+// .NET finds no ticket there.
 //
 // # What becomes of a ticket
 //

@@ -21,11 +21,17 @@ import (
 
 // newFixture returns a RedisStore that keeps tickets as ASP.NET Core does.
 // Server and store have one clock, which stands still.
-func newFixture(t testing.TB) storetest.Fixture {
+func newFixture(t testing.TB) storetest.Fixture { return newFixtureWith(t, ticketstore.RedisConfig{}) }
+
+func newFixtureWith(t testing.TB, cfg ticketstore.RedisConfig) storetest.Fixture {
 	server := miniredis.RunT(t)
 	client := redis.NewClient(redistest.Options(server.Addr()))
 	t.Cleanup(func() { client.Close() })
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: rand.Text() + "-", Serializer: Serializer{}})
+	cfg.Prefix = rand.Text() + "-"
+	if cfg.Serializer == nil {
+		cfg.Serializer = Serializer{}
+	}
+	store, err := ticketstore.NewRedisStore(client, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +54,8 @@ func newFixture(t testing.TB) storetest.Fixture {
 			server.SetTime(current)
 			server.FastForward(d)
 		},
-		Unit: time.Second,
+		Unit:  time.Second,
+		Marks: true,
 	}
 }
 

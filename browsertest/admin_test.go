@@ -47,15 +47,47 @@ func TestAdmin(t *testing.T) {
 	operator.wantText("Users signed in\n1", "Sessions\n1", "Your session")
 }
 
+// The operator finds all sessions of a network, looks at what would end, and ends
+// that, without scripts; then sees it among all that have ended.
+func TestAdminEndsThese(t *testing.T) {
+	s := newSite(t)
+	s.signIn("alice", 3)
+	s.signIn("bob", 4)
+	operator := newBrowser(t, s.url, linux)
+	operator.withoutScripts()
+	operator.signIn("admin", "/admin/")
+	operator.call("network", chromedp.SendKeys(chromedp.CSS("input[name=network]"), "198.51.100.0/24"))
+	operator.lead("press Enter", chromedp.KeyEvent(kb.Enter))
+	operator.wantText("alice", "bob", "Edge on Windows")
+	operator.click("button[name=these]")
+	operator.wantText("End these sessions?", "2 sessions of 2 users", "198.51.100.0/24", "Your own session does not end")
+	if got := len(s.sessions("alice")) + len(s.sessions("bob")); got != 7 {
+		t.Errorf("the preview leaves %d sessions, want 7", got)
+	}
+	if status := operator.click("button[value=end]"); status != http.StatusOK {
+		t.Fatalf("got %d, want 200", status)
+	}
+	operator.wantText("2 sessions have been ended.", "No sessions match this filter.")
+	if got := len(s.sessions("alice")) + len(s.sessions("bob")); got != 5 {
+		t.Errorf("got %d sessions, want 5", got)
+	}
+	operator.click(`a[href="?ended=all"]`)
+	operator.wantText("Ended sessions", "alice", "bob", "signed out by an administrator", "admin")
+	operator.click(`a[href="?subject=bob"]`)
+	operator.wantText("Sessions of\nbob", "Ended sessions 1")
+}
+
 // Tab goes through the pages in their order; Enter finds, follows and ends.
 func TestAdminKeyboard(t *testing.T) {
 	s := newSite(t)
 	s.signIn("admin", 1)
 	b := newBrowser(t, s.url, linux)
 	b.signIn("admin", "/admin/")
-	for _, want := range []string{"subject", "Find", "admin", "admin"} {
+	for _, want := range []string{"subject", "Find", "Ended sessions", "device", "network", "since", "since", "since", "", "before", "before", "before", "", "Filter", "admin", "admin"} {
 		b.tab()
-		b.wantFocus(want)
+		if want != "" { // the button of a calendar is within its field
+			b.wantFocus(want)
+		}
 	}
 	b.lead("press Enter", chromedp.KeyEvent(kb.Enter))
 	b.wantText("Sessions of\nadmin")
@@ -101,6 +133,27 @@ func TestAdminPages(t *testing.T) {
 	b.open("/admin/?subject=alice&cause=idle")
 	b.wantText("Ended sessions 0", "None.")
 	b.check("filtered", s.issued())
+	b.open("/admin/?ended=all")
+	b.wantText("Ended sessions", "alice", "signed out from elsewhere")
+	b.check("all ended", s.issued())
+	b.open("/admin/?ended=all&cause=evicted&before=2026-11-20")
+	b.wantText("None.")
+	b.check("none ended", s.issued())
+	b.open("/admin/?device=o&since=2026-10-01")
+	b.wantText("End all of these")
+	b.check("some of all", s.issued())
+	b.click("button[name=these]")
+	b.wantText("End these sessions?", "somebody-with-a-very-long-name")
+	b.check("preview", s.issued())
+	b.open("/admin/?these=preview&device=curl")
+	b.click("button[value=end]")
+	b.wantText("1 session has been ended.")
+	b.check("done", s.issued())
+	if status := b.open("/admin/?network=x"); status != http.StatusBadRequest {
+		t.Errorf("no network: got %d, want 400", status)
+	}
+	b.wantText("That filter can’t be read.")
+	b.check("no filter", s.issued())
 	b.open("/admin/?subject=nobody")
 	b.wantText("This user has no sessions.")
 	b.check("no sessions", s.issued())

@@ -118,7 +118,7 @@ func TestKeyboard(t *testing.T) {
 
 func (b *browser) tab() { b.t.Helper(); b.call("press Tab", chromedp.KeyEvent(kb.Tab)) }
 
-// wantFocus checks that what has that value, text or ID has the focus, and
+// wantFocus checks that what has that value, text, ID or name has the focus, and
 // shows it.
 func (b *browser) wantFocus(value string) {
 	b.t.Helper()
@@ -128,8 +128,8 @@ func (b *browser) wantFocus(value string) {
 	}
 	got := eval[focus](b, `(() => {
 		const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect()
-		return {Value: e.value || e.innerText.trim() || e.id, Outline: style.outlineStyle + " " + style.outlineWidth,
-			Visible: e.matches(":focus-visible") && box.top >= 0 && box.bottom <= innerHeight}
+		return {Value: e.value || e.innerText.trim() || e.id || e.name, Outline: style.outlineStyle + " " + style.outlineWidth,
+			Visible: e.matches(":focus-visible") && box.top >= 0 && Math.floor(box.bottom) <= innerHeight}
 	})()`)
 	if want := (focus{value, "solid 3px", true}); got != want {
 		b.t.Errorf("got the focus %+v, want %+v", got, want)

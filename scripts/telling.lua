@@ -13,7 +13,7 @@ local TELLS, KEYS_OF_ENDINGS, ARGS_OF_ENDINGS = true, 3, 4
 local REMEMBERED = tonumber(ARGV[#ARGV - 3])
 
 -- tell tells that a session has ended at a time. A cause of '' is found out: it
--- was idle, or reached its lifetime. If it is 'forgotten', nothing says whose
+-- was idle, or reached its lifetime, by nobody. If it is 'forgotten', nothing says whose
 -- the session was.
 local function tell(ended, history, begun, id, subject, t, cause, by, at)
   local began = redis.pcall('HGET', begun, id)
@@ -25,7 +25,7 @@ local function tell(ended, history, begun, id, subject, t, cause, by, at)
   redis.call('HDEL', begun, id)
   local split = string.find(began, ' ', 1, true)
   local ends = tonumber(string.sub(began, 1, split - 1))
-  if cause == '' then cause = ends > 0 and at >= ends and 'lifetime' or 'idle' end
+  if cause == '' then cause, by = ends > 0 and at >= ends and 'lifetime' or 'idle', '' end
   began = string.sub(began, split + 1)
   if cause == 'forgotten' then subject, by, began = '', '', '' end
   local since = string.format('%.0f', t - REMEMBERED)
@@ -76,12 +76,12 @@ local function take(census, members, ids, subject, t)
     local listed = redis.call('ZREM', census, one)
     n = n + listed
     if killed[id] or listed == 1 then
-      local expiry, cause, at = score and score % LAST, ARGV[#ARGV - 2], t
+      local expiry, cause, by, at = score and score % LAST, ARGV[#ARGV - 2], ARGV[#ARGV - 1], t
       if not killed[id] and cause ~= 'forgotten' then
-        cause = 'deleted'
+        cause, by = 'deleted', ''
         if expiry <= t then cause, at = '', expiry end
       end
-      tell(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], id, subject, t, cause, ARGV[#ARGV - 1], at)
+      tell(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], id, subject, t, cause, by, at)
     end
   end
   return n

@@ -48,12 +48,13 @@ type Describer struct {
 	locate func(netip.Addr) string
 	now    time.Time
 	places map[netip.Addr]string // already looked up
+	agents map[string]agent      // already parsed
 }
 
 // NewDescriber returns a Describer for a page that is seen at now. If locate is
 // nil, no places are known.
 func NewDescriber(words *Words, locate func(netip.Addr) string, now time.Time) *Describer {
-	return &Describer{words, locate, now, map[netip.Addr]string{}}
+	return &Describer{words, locate, now, map[netip.Addr]string{}, map[string]agent{}}
 }
 
 // Row returns s as it may be shown; current is the ID of the request's session.
@@ -62,11 +63,8 @@ func (d *Describer) Row(s ticketstore.Session, current string) Row {
 	if s.Undecodable {
 		row.Kind, row.Device = "unknown", d.words.UnknownDevice
 	} else {
-		device := s.SeenFrom
-		if device == (ticketstore.Device{}) {
-			device = s.Device
-		}
-		a := parseAgent(device.UserAgent)
+		device := lastDevice(s)
+		a := d.agent(device)
 		row.Kind, row.Device = a.kind, a.words(d.words)
 		if device.Addr.IsValid() {
 			addr := device.Addr.Unmap().WithZone("") // a zone is free text
@@ -83,6 +81,36 @@ func (d *Describer) Row(s ticketstore.Session, current string) Row {
 		row.LastUsedAt, row.LastUsed = d.now.UTC().Truncate(time.Millisecond), d.words.Ago(0)
 	}
 	return row
+}
+
+// Device returns Row's Device of s alone, which takes less.
+func (d *Describer) Device(s ticketstore.Session) string {
+	if s.Undecodable {
+		return d.words.UnknownDevice
+	}
+	return d.agent(lastDevice(s)).words(d.words)
+}
+
+// lastDevice returns what s was last used from, or began with.
+func lastDevice(s ticketstore.Session) ticketstore.Device {
+	if s.SeenFrom == (ticketstore.Device{}) {
+		return s.Device
+	}
+	return s.SeenFrom
+}
+
+const maxAgents = 1000 // that a Describer remembers
+
+func (d *Describer) agent(device ticketstore.Device) agent {
+	a, ok := d.agents[device.UserAgent]
+	if !ok {
+		if len(d.agents) >= maxAgents {
+			clear(d.agents)
+		}
+		a = parseAgent(device.UserAgent)
+		d.agents[device.UserAgent] = a
+	}
+	return a
 }
 
 // Ended returns e as it may be shown.
