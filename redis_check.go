@@ -18,7 +18,7 @@ const checkCommands = `
 
 // checkHistory are those that History takes.
 const checkHistory = `
-  {'HSET', k, 'a', ''}, {'HGET', k, 'a'}, {'HDEL', k, 'a'}, {'PTTL', k}, {'XADD', k, 'NOMKSTREAM', '*', 'a', ''}, {'XRANGE', k, '-', '+'},
+  {'HSET', k, 'a', ''}, {'HMGET', k, 'a'}, {'HDEL', k, 'a'}, {'PTTL', k}, {'XADD', k, 'NOMKSTREAM', '*', 'a', ''}, {'XRANGE', k, '-', '+'},
   {'XINFO', 'STREAM', k}, {'XDEL', k, '0-1'}, {'ZREMRANGEBYSCORE', k, 0, 0}, {'PUBLISH', string.match(k, '^[^{]*') .. 'ended', ''},
 `
 
