@@ -28,7 +28,7 @@ var toEnd = flag.Int("sessions", 5000, "how many sessions to end, three quarters
 
 const (
 	readers   = 3
-	enders    = 8
+	enders    = 32
 	everybody = "everybody" // the cause of what is left at the end
 )
 
@@ -38,14 +38,15 @@ type place struct {
 	Cluster  bool `json:",omitempty"`
 	Prefix   string
 	Patience time.Duration
-	File     string `json:",omitempty"`
-	Bug      string `json:",omitempty"`
+	Lives    time.Duration // how long until a reader is killed, on average
+	File     string        `json:",omitempty"`
+	Bug      string        `json:",omitempty"`
 }
 
 func (p place) open() (redis.UniversalClient, *ticketstore.RedisStore, error) {
 	o := redis.UniversalOptions{
 		Addrs: p.Addrs, IsClusterMode: p.Cluster, ContextTimeoutEnabled: true,
-		DialTimeout: p.Patience, ReadTimeout: p.Patience, WriteTimeout: p.Patience,
+		DialTimeout: p.Patience, ReadTimeout: p.Patience, WriteTimeout: p.Patience, PoolSize: enders,
 	}
 	client := redis.NewUniversalClient(&o)
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{Prefix: p.Prefix, History: time.Hour, MaxSessions: atCap})
@@ -69,7 +70,7 @@ type telling struct {
 
 // endAll has sessions end in every way, while readers read, and returns what is
 // wrong with what they have read.
-func (p place) endAll(t *testing.T, goal int, direct place, meanwhile func(done <-chan struct{})) (wrong []string, seen endingsTally) {
+func (p place) endAll(t *testing.T, enough func(begun int) bool, direct place, meanwhile func(done <-chan struct{})) (wrong []string, seen endingsTally) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
@@ -96,20 +97,30 @@ func (p place) endAll(t *testing.T, goal int, direct place, meanwhile func(done 
 	calm := sync.OnceFunc(func() { close(ended) })
 	defer calm()
 	var group sync.WaitGroup
+	caughtUp := make(chan struct{})
 	group.Go(func() {
+		defer close(caughtUp)
 		random := mathrand.New(mathrand.NewPCG(seed, 1))
 		for {
+			live := slices.DeleteFunc(slices.Clone(reading), func(r *reader) bool { return r.done })
+			if len(live) == 0 {
+				return
+			}
 			select {
 			case <-ended:
 				return
-			case <-time.After(time.Duration(50+random.IntN(400)) * time.Millisecond):
+			case <-time.After(p.Lives/5 + time.Duration(random.Int64N(int64(p.Lives/2)))):
 			}
-			r := reading[random.IntN(readers)]
-			if err := errors.Join(r.kill(), r.start(ctx)); err != nil {
+			r := live[random.IntN(len(live))]
+			err := r.kill()
+			if err == nil && !r.done {
+				seen.kills++
+				err = r.start(ctx)
+			}
+			if err != nil {
 				t.Error(err)
 				return
 			}
-			seen.kills++
 		}
 	})
 	group.Go(func() {
@@ -126,7 +137,7 @@ func (p place) endAll(t *testing.T, goal int, direct place, meanwhile func(done 
 			t.Fatal(err)
 		}
 		work.Go(func() {
-			for n := 0; begun.Load() < int64(goal) && ctx.Err() == nil; n++ {
+			for n := 0; !enough(int(begun.Load())) && ctx.Err() == nil; n++ {
 				e.user = fmt.Sprintf("user-%d-%d", i, n)
 				l.know(e.user)
 				ways[n%len(ways)](e, ctx)
@@ -148,9 +159,17 @@ func (p place) endAll(t *testing.T, goal int, direct place, meanwhile func(done 
 		}
 		end()
 	}
+	for _, r := range reading {
+		if err := os.WriteFile(r.File+".stop", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-caughtUp:
+	case <-time.After(time.Minute):
+	}
 	calm()
 	group.Wait()
-
 	for _, r := range reading {
 		if err := r.finish(); err != nil {
 			t.Fatal(err)
@@ -201,7 +220,8 @@ func (p place) stream(ctx context.Context) (all []telling, err error) {
 // A reader is a process that reads endings, and is killed.
 type reader struct {
 	place
-	cmd *exec.Cmd
+	cmd  *exec.Cmd
+	done bool // it has read all there is
 }
 
 func (r *reader) start(ctx context.Context) error {
@@ -215,21 +235,23 @@ func (r *reader) start(ctx context.Context) error {
 	return r.cmd.Start()
 }
 
-// kill is kill -9. It returns an error if the process had ended by itself.
+// kill is kill -9. The process may have ended by itself, as all is read.
 func (r *reader) kill() error {
 	r.cmd.Process.Kill()
 	err := r.cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && !exit.Exited() {
 		return nil
 	}
-	return fmt.Errorf("a reader has ended by itself: %w", err)
+	r.done = true
+	return err
 }
 
 // finish waits until the process has read all there is.
 func (r *reader) finish() error {
-	if err := os.WriteFile(r.File+".stop", nil, 0o600); err != nil {
-		return err
+	if r.done {
+		return nil
 	}
+	r.done = true
 	return r.cmd.Wait()
 }
 
@@ -264,18 +286,18 @@ func reportEndings(t *testing.T, where string, wrong []string, seen endingsTally
 func TestEndingsThroughFaults(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	proxy := newProxy(t, server.Addr)
-	m := &mishaps{server: server, proxy: proxy, between: 100 * time.Millisecond, happened: map[string]int{}}
-	p := place{Addrs: []string{proxy.Listen}, Prefix: rand.Text() + "-", Patience: patience}
+	m := &mishaps{server: server, proxy: proxy, between: 200 * time.Millisecond, happened: map[string]int{}}
+	p := place{Addrs: []string{proxy.Listen}, Prefix: rand.Text() + "-", Patience: patience, Lives: time.Second}
 	direct := p
 	direct.Addrs, direct.Patience = []string{server.Addr}, redistest.Patience
-	wrong, seen := p.endAll(t, *toEnd*3/4, direct, func(done <-chan struct{}) { m.happen(t, done) })
+	wrong, seen := p.endAll(t, func(begun int) bool { return begun >= *toEnd*3/4 && m.decks.Load() > 1 }, direct, func(done <-chan struct{}) { m.happen(t, done) })
 	want(t, m.happened, "killed", "a reply cut", "a command cut")
 	reportEndings(t, "one Redis, with faults", wrong, seen, m.happened)
 }
 
 func TestEndingsInACluster(t *testing.T) {
-	p := place{Addrs: redistest.SharedCluster(t), Cluster: true, Prefix: rand.Text() + "-", Patience: redistest.Patience}
-	wrong, seen := p.endAll(t, *toEnd/4, p, nil)
+	p := place{Addrs: redistest.SharedCluster(t), Cluster: true, Prefix: rand.Text() + "-", Patience: redistest.Patience, Lives: time.Second}
+	wrong, seen := p.endAll(t, atLeast(*toEnd/4), p, nil)
 	reportEndings(t, "a Cluster of three", wrong, seen, nil)
 }
 
@@ -284,8 +306,8 @@ func TestEndingsFindsViolations(t *testing.T) {
 	server := redistest.Start(t)
 	for _, bug := range []string{"keeps its cursor first", "goes past one", "keeps its cursor late"} {
 		t.Run(bug, func(t *testing.T) {
-			p := place{Addrs: []string{server.Addr}, Prefix: rand.Text() + "-", Patience: redistest.Patience, Bug: bug}
-			wrong, seen := p.endAll(t, 1000, p, nil)
+			p := place{Addrs: []string{server.Addr}, Prefix: rand.Text() + "-", Patience: redistest.Patience, Lives: 500 * time.Millisecond, Bug: bug}
+			wrong, seen := p.endAll(t, atLeast(1000), p, nil)
 			if len(wrong) == 0 {
 				t.Fatalf("nothing found: %+v", seen)
 			}
@@ -312,7 +334,9 @@ type fate struct {
 func (l *ledger) know(user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.users[user] = l.users[user]
+	if _, ok := l.users[user]; !ok {
+		l.users[user] = false
+	}
 }
 
 func (l *ledger) unsure(user string) {

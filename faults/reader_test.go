@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
 // readerOrder makes the test program a reader of endings.
@@ -82,9 +83,9 @@ var errLog = errors.New("cannot keep what was read")
 // page deals with a page, and returns the bookmark behind it and how many
 // endings there were.
 func (p place) page(ctx context.Context, store *ticketstore.RedisStore, log *os.File, at bookmark) (next bookmark, n int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, p.Patience)
+	ctx, cancel := context.WithTimeout(ctx, redistest.Patience) // it may have to tell of many that have expired
 	defer cancel()
-	endings, cursor, err := store.Endings(ctx, at.Cursor, 1+rand.IntN(200))
+	endings, cursor, err := store.Endings(ctx, at.Cursor, 1+rand.IntN(500))
 	var page bytes.Buffer
 	lines := json.NewEncoder(&page)
 	if errors.Is(err, ticketstore.ErrEndingsLost) {
@@ -117,7 +118,7 @@ func (p place) page(ctx context.Context, store *ticketstore.RedisStore, log *os.
 	if _, err := log.Write(page.Bytes()); err != nil {
 		return at, 0, errors.Join(errLog, err)
 	}
-	time.Sleep(rand.N(20 * time.Millisecond)) // when a kill -9 has the page come again
+	time.Sleep(rand.N(100 * time.Millisecond)) // when a kill -9 has the page come again
 	if p.Bug == "keeps its cursor late" && next.Page%5 != 0 {
 		return next, len(endings), nil
 	}
