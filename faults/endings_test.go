@@ -176,6 +176,10 @@ func (p place) endAll(t *testing.T, enough func(begun int) bool, direct place, m
 		}
 	}
 	stream, err := direct.stream(ctx)
+	for redis.HasErrorPrefix(err, "LOADING") {
+		time.Sleep(100 * time.Millisecond)
+		stream, err = direct.stream(ctx)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
