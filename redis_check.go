@@ -25,7 +25,7 @@ const checkCommands = `
 
 // historyCommands are those that History takes.
 const historyCommands = `
-  {'HSET', k, 'a', ''}, {'HGET', k, 'a'}, {'HDEL', k, 'a'}, {'PTTL', k}, {'XADD', k, 'NOMKSTREAM', '*', 'a', ''}, {'XRANGE', k, '-', '+'}, {'XREVRANGE', k, '+', '-'},
+  {'HSET', k, 'a', ''}, {'HMGET', k, 'a'}, {'HDEL', k, 'a'}, {'PTTL', k}, {'XADD', k, 'NOMKSTREAM', '*', 'a', ''}, {'XRANGE', k, '-', '+'}, {'XREVRANGE', k, '+', '-'},
   {'XINFO', 'STREAM', k}, {'XDEL', k, '0-1'}, {'ZREMRANGEBYSCORE', k, 0, 0}, {'PUBLISH', string.match(k, '^[^{]*') .. 'ended', ''},
 `
 

@@ -31,7 +31,7 @@ var commandsUsed = map[string]string{
 	"zscan": "2.8.0", "zscan count": "2.8.0", "zscore": "1.2.0",
 
 	// With History.
-	"hdel": "2.0.0", "hget": "2.0.0", "hset": "2.0.0", "pttl": "2.6.0", "publish": "2.0.0",
+	"hdel": "2.0.0", "hmget": "2.0.0", "hset": "2.0.0", "pttl": "2.6.0", "publish": "2.0.0",
 	"xadd": "5.0.0", "xadd minid": "6.2.0", "xadd nomkstream": "6.2.0", "xdel": "5.0.0", "xinfo": "5.0.0",
 	"xrange": "5.0.0", "xrange count": "5.0.0", // ( since 6.2.0
 	"zrange rev": "6.2.0", "zremrangebyscore": "1.2.0",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -14,41 +15,83 @@ import (
 // were. progress, if not nil, is told how many so far, from this goroutine. A
 // sign-in that is under way is refused with ErrConflict, see [SessionIndex].
 //
-// It ends a hundred sessions at a time, so that others do not wait long: some 30
-// seconds of Redis for a million, more than twice that with History. One that
-// begins meanwhile may end, too. Once it has returned, each that there was is
-// ended for good. If it returns an error, some are left: call it again.
+// It ends a hundred sessions at a time, so that others do not wait long: some 20
+// seconds of Redis for a million, 40 with History, on all masters of a Cluster at
+// once. One that begins meanwhile may end, too. Once it has returned, each that
+// there was is ended for good. If it returns an error, some are left: call it
+// again.
 func (s *RedisStore) RevokeEverybody(ctx context.Context, progress func(revoked int)) (revoked int, err error) {
 	for p := range partitions {
 		if err := s.run(ctx, markScript, []string{s.markOfAll(byte(p))}, newRevision()).Err(); err != nil {
 			return 0, fmt.Errorf("ticketstore: revoke: %w", err)
 		}
 	}
+	lanes := map[*redis.Client][]byte{} // by master
 	for p := range partitions {
-		for {
-			members, err := s.members(ctx, byte(p))
-			if err != nil || len(members) == 0 {
-				if err != nil {
-					return revoked, fmt.Errorf("ticketstore: revoke: %w", err)
+		var master *redis.Client
+		if cluster, ok := s.client.(*redis.ClusterClient); ok {
+			master, _ = cluster.MasterForKey(ctx, s.censusKey(byte(p))) // nil is a lane, too
+		}
+		lanes[master] = append(lanes[master], byte(p))
+	}
+	type step struct {
+		ended int
+		err   error
+	}
+	steps := make(chan step)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		for range steps { // if progress has panicked
+		}
+	}()
+	var group sync.WaitGroup
+	for _, lane := range lanes {
+		group.Go(func() {
+			for _, p := range lane {
+				if err := s.empty(ctx, p, func(n int) { steps <- step{ended: n} }); err != nil {
+					steps <- step{err: err}
+					return
 				}
-				break
 			}
-			n, err := s.sweep(ctx, byte(p), "", members)
-			if revoked += n; err != nil {
-				return revoked, fmt.Errorf("ticketstore: revoke: %w", err)
-			}
-			if progress != nil {
-				progress(revoked)
-			}
+		})
+	}
+	go func() {
+		group.Wait()
+		close(steps)
+	}()
+	for done := range steps {
+		revoked += done.ended
+		if done.err != nil && err == nil {
+			err = fmt.Errorf("ticketstore: revoke: %w", done.err)
+			cancel()
+		}
+		if progress != nil && done.ended > 0 {
+			progress(revoked)
 		}
 	}
-	return revoked, nil
+	return revoked, err
+}
+
+// empty ends all sessions of a partition.
+func (s *RedisStore) empty(ctx context.Context, p byte, ended func(n int)) error {
+	for {
+		members, err := s.members(ctx, p)
+		if err != nil || len(members) == 0 {
+			return err
+		}
+		n, err := s.sweep(ctx, p, "", members)
+		ended(n)
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // members returns what the census of a partition has first of all.
 func (s *RedisStore) members(ctx context.Context, p byte) ([]string, error) {
 	pipe := s.client.Pipeline()
-	members := pipe.ZRange(ctx, s.censusKey(p), 0, sweepBatch-1)
+	members := pipe.ZRange(ctx, s.censusKey(p), 0, sweepPage-1)
 	redischeck.Exec(ctx, pipe)
 	return members.Result()
 }

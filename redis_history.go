@@ -17,9 +17,10 @@ import (
 const (
 	maxHistory     = 400 * 24 * time.Hour
 	maxEndings     = 1000
-	endingsBatch   = 16 // endings of a partition that are read at once in a Cluster
-	sweepBatch     = 100
-	maxSweepRounds = 50 // of a partition, by a call that reads endings
+	endingsBatch   = 16   // endings of a partition that are read at once in a Cluster
+	sweepBatch     = 100  // sessions that a script ends, so that others do not wait long
+	sweepPage      = 4096 // of which those of a subject are ended together
+	maxSweepRounds = 50   // of a partition, by a call that reads endings
 )
 
 // telling returns keys and args as a script wants them that tells of endings, if
@@ -54,8 +55,9 @@ func (s *RedisStore) begins(t *Ticket) (string, error) {
 }
 
 // EndingsChannel returns the channel of Redis in which the IDs of sessions are
-// published as they end, with [RedisConfig].History: a hint, which may be lost,
-// to look sooner.
+// published as they end, with [RedisConfig].History, those that one script has
+// ended in one message, with spaces between: a hint, which may be lost, to look
+// sooner.
 func (s *RedisStore) EndingsChannel() string { return s.prefix + "ended" }
 
 var errNoHistory = fmt.Errorf("ticketstore: RedisConfig.History is not set: %w", errors.ErrUnsupported)
@@ -63,21 +65,33 @@ var errNoHistory = fmt.Errorf("ticketstore: RedisConfig.History is not set: %w",
 // sweep ends sessions of a partition, by what its census has of them; if which is
 // "expired", only those that have. It returns how many records there were.
 func (s *RedisStore) sweep(ctx context.Context, p byte, which string, members []string) (n int, err error) {
-	for batch := range slices.Chunk(members, sweepBatch) {
+	type listed struct {
+		position
+		member string
+	}
+	found := make([]listed, 0, len(members))
+	for _, one := range members {
+		entry, err := parseEntry(int(p), []string{one, "0"})
+		if err != nil { // put there by hand: it is no session
+			if err := s.client.ZRem(ctx, s.censusKey(p), one).Err(); err != nil {
+				return n, err
+			}
+			continue
+		}
+		found = append(found, listed{entry, one})
+	}
+	slices.SortStableFunc(found, func(a, b listed) int { return strings.Compare(a.subject, b.subject) })
+	for batch := range slices.Chunk(found, sweepBatch) {
 		keys, args := []string{s.censusKey(p)}, []any{which}
-		for _, one := range batch {
-			entry, err := parseEntry(int(p), []string{one, "0"})
-			if err != nil { // put there by hand: it is no session
-				if err := s.client.ZRem(ctx, keys[0], one).Err(); err != nil {
-					return n, err
+		for i, entry := range batch {
+			if i == 0 || entry.subject != batch[i-1].subject {
+				keys = append(keys, s.indexKeys(p, entry.subject)[0])
+				if s.history > 0 {
+					keys = append(keys, s.tags[p]+"history:"+entry.subject, s.tags[p]+"begun:"+entry.subject)
 				}
-				continue
 			}
-			keys = append(keys, s.recordKey(p, entry.id), s.indexKeys(p, entry.subject)[0])
-			if s.history > 0 {
-				keys = append(keys, s.tags[p]+"history:"+entry.subject, s.tags[p]+"begun:"+entry.subject)
-			}
-			args = append(args, one)
+			keys = append(keys, s.recordKey(p, entry.id))
+			args = append(args, entry.member)
 		}
 		if s.history > 0 {
 			keys = append(keys, s.tags[p]+"ended")

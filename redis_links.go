@@ -40,7 +40,7 @@ func (s *RedisStore) linkMark(link string) string { return s.linkTag(link) + "un
 // A pointer leads from a link to a session.
 type pointer struct {
 	entry string
-	began int64 // ms, by the clock of the link or of whoever issued it
+	began int64 // ms, by the clock of Redis or of whoever issued it
 	position
 }
 
@@ -68,48 +68,55 @@ const pointerMargin = 60_000 // ms that a pointer outlives its session, as in sc
 
 var errBadPointer = errors.New("it is no pointer to a session")
 
-// link points from the links of t to its session, of k, and returns when that
-// began at the earliest, by the clock of each link or of whoever issued it.
+// link points from the links of t to its session, of k, and returns when its
+// sign-in began at the earliest, by the clock of each link.
 func (s *RedisStore) link(ctx context.Context, t *Ticket, k redisKey, began time.Time) ([]int64, error) {
 	to, linkedAt := pointerTo(k.partition, t.ID, t.Subject), ""
 	if !t.LinkedAt.IsZero() {
 		linkedAt = strconv.FormatInt(t.LinkedAt.UnixMilli(), 10)
 	}
-	times := make([]int64, len(t.Links))
+	arrived := make([]int64, len(t.Links))
 	for i, link := range t.Links {
 		sent := clock.Now(ctx)
-		age := ceilMilliseconds(sent.Sub(began))
-		cmd, _ := s.runEnding(ctx, linkScript, []string{s.pointersKey(link)}, to, t.EndsAt.UnixMilli(), linkedAt, age)
-		var err error
-		if times[i], err = cmd.Int64(); err != nil {
+		cmd, _ := s.runEnding(ctx, linkScript, []string{s.pointersKey(link)}, to, t.EndsAt.UnixMilli(), linkedAt, ceilMilliseconds(sent.Sub(began)))
+		at, err := cmd.Int64()
+		if err != nil {
 			return nil, fmt.Errorf("ticketstore: store: links: %w", err)
 		}
-		if linkedAt == "" {
-			times[i] -= ceilMilliseconds(clock.Now(ctx).Sub(sent)) // for which the command may have been held up
-		}
+		arrived[i] = at - ceilMilliseconds(clock.Now(ctx).Sub(sent)) // for which the command may have been held up
 	}
-	return times, nil
+	return arrived, nil
 }
 
-// checkLinks returns an error if one of links has been revoked up to when its
+// checkLinks returns an error if one of t's links has been revoked up to when its
 // session began, or if that cannot be told.
-func (s *RedisStore) checkLinks(ctx context.Context, links []string, began []int64) error {
-	if len(links) == 0 {
+func (s *RedisStore) checkLinks(ctx context.Context, t *Ticket, arrived []int64) error {
+	if len(t.Links) == 0 {
 		return nil
 	}
 	pipe := s.client.Pipeline()
-	marks := make([]*redis.StringCmd, len(links))
-	for i, link := range links {
+	marks := make([]*redis.StringCmd, len(t.Links))
+	for i, link := range t.Links {
 		marks[i] = pipe.Get(ctx, s.linkMark(link))
 	}
 	redischeck.Exec(ctx, pipe)
 	for i, mark := range marks {
-		upTo, err := mark.Int64()
-		switch {
-		case errors.Is(err, redis.Nil):
-		case err != nil:
+		text, err := mark.Result()
+		if errors.Is(err, redis.Nil) {
+			continue
+		}
+		var upTo, all int64
+		if err == nil {
+			_, err = fmt.Sscanf(text, "%d %d", &upTo, &all)
+		}
+		if err != nil {
 			return fmt.Errorf("ticketstore: store: links: %w", err)
-		case began[i] <= upTo:
+		}
+		began := arrived[i]
+		if !t.LinkedAt.IsZero() {
+			began = t.LinkedAt.UnixMilli()
+		}
+		if began <= upTo || arrived[i] <= all {
 			return errRevokedMeanwhile
 		}
 	}
@@ -185,16 +192,14 @@ func (s *RedisStore) RevokeLinked(ctx context.Context, link string, before time.
 	if !before.IsZero() {
 		upTo = strconv.FormatInt(before.UnixMilli(), 10)
 	}
-	cmd, _ := s.runEnding(ctx, linkMarkScript, []string{s.linkMark(link)}, upTo)
-	last, err := cmd.Int64()
-	if err != nil {
-		return 0, fmt.Errorf("ticketstore: revoke linked: %w", err)
+	if cmd, _ := s.runEnding(ctx, linkMarkScript, []string{s.linkMark(link)}, upTo); cmd.Err() != nil {
+		return 0, fmt.Errorf("ticketstore: revoke linked: %w", cmd.Err())
 	}
 	for page, err := range s.pointers(ctx, link, linkPage) {
 		if err != nil {
 			return revoked, fmt.Errorf("ticketstore: revoke linked: %w", err)
 		}
-		page = slices.DeleteFunc(page, func(p pointer) bool { return p.began > last })
+		page = slices.DeleteFunc(page, func(p pointer) bool { return upTo != "" && p.began > before.UnixMilli() })
 		n, err := s.revokePointed(ctx, link, page)
 		if revoked += n; err != nil {
 			return revoked, fmt.Errorf("ticketstore: revoke linked: %w", err)

@@ -126,6 +126,16 @@ func TestLinkedAt(t *testing.T) {
 		if n := len(linked(t, b, s, "sub")); n != 2 {
 			t.Errorf("got %d sessions, want 2", n)
 		}
+		// Without a time, all end, whatever the provider's clock said.
+		if _, err := store(b.now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		mustRevokeLinked(t, b, s, "sub", time.Time{}, 3)
+		tk := linkedTicket(b, "alice", "sub")
+		tk.SignedInAt, tk.LinkedAt = b.now().Add(-time.Second), b.now().Add(time.Minute)
+		if _, err := s.Store(b.ctx(t), tk); !errors.Is(err, ErrConflict) {
+			t.Errorf("a sign-in that had arrived before: got %v, want ErrConflict", err)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,7 @@ func (h *endingHints) receive(pubsub *redis.PubSub, channel string) {
 	for received := range pubsub.ChannelWithSubscriptions() {
 		switch m := received.(type) {
 		case *redis.Message:
-			h.tell([]string{m.Payload})
+			h.tell(strings.Fields(m.Payload))
 		case *redis.Subscription:
 			h.tell(nil)
 		}

@@ -139,7 +139,7 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 			if markedWithin(reply[1], clock.Now(ctx).Sub(sent)) {
 				return true, false, errRevokedMeanwhile
 			}
-			if err := s.checkLinks(ctx, t.Links, linked); err != nil {
+			if err := s.checkLinks(ctx, t, linked); err != nil {
 				return true, false, err
 			}
 			t.ID, t.Revision = c.ID, e.revision

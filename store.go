@@ -120,7 +120,8 @@ type SessionIndex interface {
 // an optional ability of a [TicketStore].
 type LinkIndex interface {
 	// RevokeLinked ends all sessions that have link and began up to before, and
-	// returns how many there were. If before is zero, that is all there are. For
+	// returns how many there were. If before is zero, that is all there are, and
+	// those whose sign-in has arrived; one that begins meanwhile may end, too. For
 	// an hour, Store then returns ErrConflict for a ticket that has link and
 	// began up to before: one that is stored meanwhile does not survive.
 	//

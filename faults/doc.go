@@ -10,6 +10,10 @@
 //	go test .                              # 100,000 operations
 //	go test . -timeout 2h -ops 1000000 -write ../docs/trust.md
 //
+// Sessions end in every way while readers of their endings are killed:
+//
+//	go test . -run Endings                 # 5,000 sessions
+//
 // And whole sites, with browsers, clocks that are off and time that passes, are
 // simulated in one process, from one seed:
 //

@@ -21,6 +21,7 @@ var into = flag.String("write", "", "the document that the results go into as we
 var notes struct {
 	sync.Mutex
 	rows      []string
+	endings   []string
 	faults    map[string]int
 	seeds     string
 	simulated tally
@@ -48,6 +49,18 @@ func note(what string, seen int, counts, faults map[string]int) {
 	}
 }
 
+// noteEndings notes endings that were read, in which nothing was wrong.
+func noteEndings(where string, seen endingsTally, faults map[string]int) {
+	notes.Lock()
+	defer notes.Unlock()
+	hurt := 0
+	for _, n := range faults {
+		hurt += n
+	}
+	notes.endings = append(notes.endings, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | 0 |",
+		where, seen.sessions, seen.told, seen.told*readers, seen.kills, seen.again, hurt, faults["killed"]))
+}
+
 // noteSimulations notes simulations in which nothing was wrong.
 func noteSimulations(from uint64, seen tally) {
 	notes.Lock()
@@ -59,6 +72,7 @@ func noteSimulations(from uint64, seen tally) {
 // What is between begin and end in the document is written by this command.
 const (
 	beginHistories   = "<!-- Written by go test . -write, in faults -->\n"
+	beginEndings     = "<!-- Written by go test . -run Endings -write, in faults -->\n"
 	beginSimulations = "<!-- Written by go test . -run Simulation -write, in faults -->\n"
 	endMark          = "<!-- The end of what it has written -->\n"
 )
@@ -70,15 +84,21 @@ func write(file string) error {
 		return err
 	}
 	if len(notes.rows) > 0 {
-		server, err := exec.Command("redis-server", "--version").Output()
+		about, err := headingOfRedis(fmt.Sprintf("-ops %d`, seed %d", *operations, *seed))
 		if err != nil {
 			return err
 		}
-		about, err := heading(fmt.Sprintf("-ops %d`, seed %d", *operations, *seed), "github.com/redis/go-redis/v9")
+		if text, err = replace(text, beginHistories, about+histories()); err != nil {
+			return err
+		}
+	}
+	if len(notes.endings) > 0 {
+		about, err := headingOfRedis(fmt.Sprintf("-run Endings -sessions %d`, seed %d", *toEnd, *seed))
 		if err != nil {
 			return err
 		}
-		if text, err = replace(text, beginHistories, fmt.Sprintf("%s, %s.\n\n%s", about, strings.Join(strings.Fields(string(server))[:3], " "), histories())); err != nil {
+		table := "| where | sessions | endings | read | kill -9 of readers | read again | faults | of these, kill -9 of Redis | violations |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n"
+		if text, err = replace(text, beginEndings, about+table+strings.Join(notes.endings, "\n")+"\n"); err != nil {
 			return err
 		}
 	}
@@ -94,6 +114,15 @@ func write(file string) error {
 		}
 	}
 	return os.WriteFile(file, text, 0o644)
+}
+
+func headingOfRedis(command string) (string, error) {
+	server, err := exec.Command("redis-server", "--version").Output()
+	if err != nil {
+		return "", err
+	}
+	about, err := heading(command, "github.com/redis/go-redis/v9")
+	return fmt.Sprintf("%s, %s.\n\n", about, strings.Join(strings.Fields(string(server))[:3], " ")), err
 }
 
 // heading says when, how, where and with which versions.

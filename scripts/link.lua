@@ -6,10 +6,10 @@
 -- ARGV 1 the pointer up to when it began, 2 when the session ends at the latest,
 --      3 when it began by the clock of whoever issued it ('' for that of Redis),
 --      4 for how long its sign-in has been under way
--- reply when it began
+-- reply when its sign-in began by the clock of Redis
 local pointers, t = KEYS[1], now()
-local began = ARGV[3]
-if began == '' then began = string.format('%.0f', t - ARGV[4]) end
+local arrived, began = string.format('%.0f', t - ARGV[4]), ARGV[3]
+if began == '' then began = arrived end
 local till = ARGV[2] + 60000
 local pointer = ARGV[1] .. began
 if broken(redis.pcall('ZADD', pointers, till, pointer)) then
@@ -20,4 +20,4 @@ local dead = redis.call('ZRANGEBYSCORE', pointers, 0, t, 'LIMIT', 0, 100)
 if #dead > 0 then redis.call('ZREM', pointers, unpack(dead)) end
 local _, last = last(pointers)
 redis.call('PEXPIREAT', pointers, last)
-return began
+return arrived

@@ -12,41 +12,62 @@
 local TELLS, KEYS_OF_ENDINGS, ARGS_OF_ENDINGS = true, 3, 4
 local REMEMBERED = tonumber(ARGV[#ARGV - 3])
 
--- tell tells that a session has ended at a time. A cause of '' is found out: it
--- was idle, or reached its lifetime, by nobody. If it is 'forgotten', nothing says whose
--- the session was.
-local function tell(ended, history, begun, id, subject, t, cause, by, at)
-  local began = redis.pcall('HGET', begun, id)
-  if broken(began) then
-    redis.call('DEL', begun)
-    began = false
-  end
-  began = began or '0 '
-  redis.call('HDEL', begun, id)
-  local split = string.find(began, ' ', 1, true)
-  local ends = tonumber(string.sub(began, 1, split - 1))
-  if cause == '' then cause, by = ends > 0 and at >= ends and 'lifetime' or 'idle', '' end
-  began = string.sub(began, split + 1)
-  if cause == 'forgotten' then subject, by, began = '', '', '' end
-  local since = string.format('%.0f', t - REMEMBERED)
+-- append adds an ending to the stream. Only the first of a script trims it.
+local trimmed = false
+local function append(ended, t, ...)
+  if trimmed then return redis.call('XADD', ended, '*', ...) end
   local entry
   repeat
-    entry = redis.pcall('XADD', ended, 'MINID', since, '*', 'id', id, 'subject', subject,
-      'at', string.format('%.0f', at), 'cause', cause, 'by', by, 'began', began)
+    entry = redis.pcall('XADD', ended, 'MINID', string.format('%.0f', t - REMEMBERED), '*', ...)
     local again = broken(entry)
     if again then redis.call('DEL', ended) end
   until not again
   redis.call('PEXPIREAT', ended, t + REMEMBERED)
-  if subject ~= '' then
-    if broken(redis.pcall('ZADD', history, t, entry)) then
-      redis.call('DEL', history)
-      redis.call('ZADD', history, t, entry)
+  trimmed = true
+  return entry
+end
+
+-- tell tells that sessions of a subject have ended, each with the cause and the
+-- time at its place. A cause of '' is found out: it was idle, or reached its
+-- lifetime. That was nobody, nor who has only noticed what was 'deleted' by hand.
+-- If it is 'forgotten', nothing says whose the session was.
+local function tell(ended, history, begun, subject, t, ids, causes, times)
+  local begins = redis.pcall('HMGET', begun, unpack(ids))
+  if broken(begins) then
+    redis.call('DEL', begun)
+    begins = {}
+  else
+    redis.call('HDEL', begun, unpack(ids))
+  end
+  local entries = {}
+  for i, id in ipairs(ids) do
+    local ends, began = string.match(begins[i] or '', '^(%d+) (.*)$')
+    local cause, at, of, by = causes[i], times[i], subject, ARGV[#ARGV - 1]
+    if cause == '' or cause == 'deleted' then by = '' end
+    if cause == '' then
+      ends = tonumber(ends or 0)
+      cause = ends > 0 and at >= ends and 'lifetime' or 'idle'
     end
-    redis.call('ZREMRANGEBYSCORE', history, 0, since)
+    if cause == 'forgotten' then of, by, began = '', '', '' end
+    local entry = append(ended, t, 'id', id, 'subject', of,
+      'at', string.format('%.0f', at), 'cause', cause, 'by', by, 'began', began or '')
+    if of ~= '' then
+      entries[#entries + 1] = t
+      entries[#entries + 1] = entry
+    end
+  end
+  if #entries > 0 then
+    if broken(redis.pcall('ZADD', history, unpack(entries))) then
+      redis.call('DEL', history)
+      redis.call('ZADD', history, unpack(entries))
+    end
+    redis.call('ZREMRANGEBYSCORE', history, 0, t - REMEMBERED)
     redis.call('PEXPIREAT', history, t + REMEMBERED)
   end
-  redis.pcall('PUBLISH', ARGV[#ARGV], id)
 end
+
+-- hint publishes which sessions have ended.
+local function hint(ids) redis.pcall('PUBLISH', ARGV[#ARGV], table.concat(ids, ' ')) end
 
 -- begin notes how a session begins, for when it ends.
 local function begin(id, began, t)
@@ -69,20 +90,23 @@ local function kill(id, record)
 end
 
 -- take takes sessions out of the census and tells of them.
-local function take(census, members, ids, subject, t)
-  local n = 0
-  for i, one in ipairs(members) do
-    local id, score = ids[i], redis.call('ZSCORE', census, one)
-    local listed = redis.call('ZREM', census, one)
-    n = n + listed
-    if killed[id] or listed == 1 then
-      local expiry, cause, by, at = score and score % LAST, ARGV[#ARGV - 2], ARGV[#ARGV - 1], t
+local function take(census, members, gone, subject, t)
+  local scores = redis.call('ZMSCORE', census, unpack(members))
+  local n = redis.call('ZREM', census, unpack(members))
+  local ids, causes, times = {}, {}, {}
+  for i, id in ipairs(gone) do
+    if killed[id] or scores[i] then
+      local expiry, cause, at = scores[i] and scores[i] % LAST, ARGV[#ARGV - 2], t
       if not killed[id] and cause ~= 'forgotten' then
-        cause, by = 'deleted', ''
+        cause = 'deleted'
         if expiry <= t then cause, at = '', expiry end
       end
-      tell(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], id, subject, t, cause, by, at)
+      ids[#ids + 1], causes[#ids + 1], times[#ids + 1] = id, cause, at
     end
+  end
+  if #ids > 0 then
+    tell(KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS], subject, t, ids, causes, times)
+    hint(ids)
   end
   return n
 end
