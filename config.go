@@ -85,7 +85,7 @@ type Config struct {
 
 	// LoginPath is where Require sends a browser's navigation, with the
 	// parameter ReturnUrl: a path as the browser sees it, perhaps with a query.
-	// If empty, it answers 401 to browsers too.
+	// If empty, it answers 401 to browsers too; see Unauthorized.
 	LoginPath string
 
 	// PathPrefix returns what a proxy in front takes off the paths of requests:
@@ -111,6 +111,18 @@ type Config struct {
 	// do but a browser's prefetches. Return false for what a page asks for by
 	// itself.
 	Activity func(*http.Request) bool
+
+	// Skip reports whether Wrap reads nothing for a request, such as for static
+	// files beside pages in one mux: it is anonymous, and no activity. Require
+	// and RequireRecent read it all the same, as do the Manager's methods. If
+	// nil, nothing is skipped.
+	Skip func(*http.Request) bool
+
+	// Unauthorized answers what Require and RequireRecent refuse and do not
+	// send to LoginPath: status is 401 Unauthorized without a ticket, and 403
+	// Forbidden without a recent sign-in. It has to write status: a handler that
+	// writes none answers 200. If nil, a line of text.
+	Unauthorized func(w http.ResponseWriter, r *http.Request, status int)
 
 	// ErrorHandler answers when the store cannot. If nil, 503 Service
 	// Unavailable with Retry-After. It is not called for a request that is
