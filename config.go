@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/redischeck"
+	"github.com/ticketstore/ticketstore/internal/returnurl"
 )
 
 const maxCookieAge = 400 * 24 * time.Hour // RFC 6265bis, section 5.5
@@ -271,7 +272,7 @@ func (c *Config) validate(given Config) error {
 	if err := (&http.Cookie{Name: c.CookieName, Path: c.CookiePath, Domain: c.CookieDomain}).Valid(); err != nil {
 		add("CookieName, CookieDomain, CookiePath", "%w", err)
 	}
-	if c.LoginPath != "" && !hostRelative(c.LoginPath) {
+	if c.LoginPath != "" && !returnurl.HostRelative(c.LoginPath) {
 		add("LoginPath", "%q is no path on this host", c.LoginPath)
 	}
 	return errors.Join(errs...)
