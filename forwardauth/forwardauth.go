@@ -184,10 +184,12 @@ type closed struct {
 func (c *closed) Header() http.Header { return c.w.Header() }
 
 func (c *closed) WriteHeader(status int) {
-	if status/100 == 2 {
+	if c.status || status < 200 {
+		return
+	}
+	if c.status = true; status < 300 {
 		status = http.StatusServiceUnavailable
 	}
-	c.status = c.status || status >= 200
 	c.w.WriteHeader(status)
 }
 
