@@ -315,7 +315,7 @@ func (p *proxyRun) test(t *testing.T) {
 	spoofed := http.Header{
 		"Remote-User": {"root", "root2"}, "remote-roles": {"admin"}, "REMOTE-NAME": {"Root"}, "Remote-Session": {"x"},
 		"Remote_User": {"root"}, "REMOTE_ROLES": {"admin"}, "remote_name": {"Root"}, "Remote_Session": {"x"},
-		"X-Original-URL": {"https://evil.example/"}, "X-Original-Url": {"https://evil.example/"}, "X-Forwarded-Uri": {"//evil.example"},
+		"X-Original-Url": {"https://evil.example/"}, "X-Forwarded-Uri": {"//evil.example"},
 		"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"gopher"}, "X-Forwarded-Method": {"DELETE"}, "X-Original-Method": {"DELETE"},
 	}
 
@@ -356,10 +356,6 @@ func (p *proxyRun) test(t *testing.T) {
 		if seen := p.behind.take(); len(seen) > 0 {
 			t.Errorf("%d requests reached the server behind, the first one %s %s", len(seen), seen[0].Method, seen[0].URL)
 		}
-		if res := p.send(t, "GET", "/forwardauth", nil, navigation); res.status == http.StatusOK {
-			t.Errorf("/forwardauth, from outside: got %d", res.status)
-		}
-		p.behind.take()
 	})
 
 	// There and back.
@@ -392,6 +388,9 @@ func (p *proxyRun) test(t *testing.T) {
 		}
 		if res := p.send(t, "GET", "/broken", nil, alice); res.status != http.StatusInternalServerError || res.body != "GET /broken " {
 			t.Errorf("an error of the server behind: got %d %q, want it as it is", res.status, res.body)
+		}
+		if res := p.send(t, "GET", "/forwardauth", nil, alice); res.header["Remote-User"] != nil {
+			t.Errorf("/forwardauth, from outside: got %d with %q", res.status, res.header["Remote-User"])
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -435,7 +434,7 @@ func (p *proxyRun) test(t *testing.T) {
 				got = append(got, c.Name+"="+c.Value)
 			}
 			if strings.Join(got, " ") != tt.want || strings.Contains(fmt.Sprint(seen[0].Header), key) {
-				t.Errorf("%q: got %q behind, want %q", tt.sent, seen[0].Header["Cookie"], tt.want)
+				t.Errorf("%q: got %q behind, want %q", tt.sent, strings.ReplaceAll(strings.Join(got, " "), key, "KEY"), tt.want)
 			}
 		}
 		for _, sent := range []string{
@@ -445,7 +444,7 @@ func (p *proxyRun) test(t *testing.T) {
 			p.send(t, "GET", "/", nil, http.Header{"Cookie": {strings.ReplaceAll(sent, "KEY", key)}})
 			for _, r := range p.behind.take() {
 				if strings.Contains(fmt.Sprint(r.Header), key) {
-					t.Errorf("%q: the key is behind: %q", sent, r.Header["Cookie"])
+					t.Errorf("%q: the key is behind", sent)
 				}
 			}
 		}
@@ -523,7 +522,7 @@ func (p *proxyRun) told(t *testing.T, key string, want map[string]string) {
 		t.Errorf("got Remote-Session %q behind, want an ID", header.Get("Remote-Session"))
 	}
 	if strings.Contains(fmt.Sprint(header), key) {
-		t.Errorf("the key is behind: %v", header)
+		t.Error("the key is behind")
 	}
 }
 
