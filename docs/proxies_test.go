@@ -404,6 +404,17 @@ func (p *proxyRun) test(t *testing.T) {
 		}
 	})
 
+	// A client that names a header there wants a proxy to drop it (RFC 9110,
+	// section 7.6.1).
+	t.Run("Connection", func(t *testing.T) {
+		c := p.dial(t)
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close, Remote-User, Remote-Roles, X-Original-URL, Remote-Session, Remote-Name\r\nCookie: __Host-session=%s\r\n\r\n", host, key)
+		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("got %v, %v, want 200", res, err)
+		}
+		p.told(t, key, map[string]string{"Remote-User": "alice@example.com", "Remote-Roles": "dev,x%2Cadmin"})
+	})
+
 	t.Run("a ticket that has neither name nor roles", func(t *testing.T) {
 		res := p.send(t, "POST", "/login?user=bob", nil, navigation)
 		c := (&http.Response{Header: res.header}).Cookies()[0]
@@ -455,12 +466,7 @@ func (p *proxyRun) test(t *testing.T) {
 			cookie string
 			status int
 		}{{"x", http.StatusUnauthorized}, {key, http.StatusSwitchingProtocols}} {
-			conn, err := p.client.Transport.(*http.Transport).DialContext(t.Context(), "tcp", "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := tls.Client(conn, p.client.Transport.(*http.Transport).TLSClientConfig)
-			defer c.Close()
+			c := p.dial(t)
 			fmt.Fprintf(c, "GET /socket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: echo\r\nRemote-User: root\r\nSec-Fetch-Mode: websocket\r\nCookie: __Host-session=%s\r\n\r\n", host, tt.cookie)
 			in := bufio.NewReader(c)
 			res, err := http.ReadResponse(in, nil)
@@ -524,6 +530,16 @@ func (p *proxyRun) told(t *testing.T, key string, want map[string]string) {
 	if strings.Contains(fmt.Sprint(header), key) {
 		t.Error("the key is behind")
 	}
+}
+
+func (p *proxyRun) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c, err := tls.Dial("tcp", p.addr, p.client.Transport.(*http.Transport).TLSClientConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }
 
 type proxyAnswer struct {
