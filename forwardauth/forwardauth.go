@@ -157,7 +157,7 @@ func (h *Handler) loginURL(r *http.Request, o original) string {
 // [ticketstore.Manager.ReturnURL] returns, or a URL on one of [Config].Origins.
 // Anybody can make a link with a ReturnUrl: use no other way to read it.
 func (h *Handler) ReturnURL(r *http.Request) string {
-	if u, err := url.Parse(returnurl.Of(r)); err == nil && u.User == nil {
+	if u, err := url.Parse(returnurl.Of(r)); err == nil {
 		if back := h.allowed(origin(u.Scheme, u.Host), u.RequestURI()); back != "" {
 			return back
 		}

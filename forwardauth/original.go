@@ -26,7 +26,7 @@ func originalOf(r *http.Request) original {
 	if whole := only(r, "X-Original-Url"); whole != "" {
 		o = original{nginx: true, method: only(r, "X-Original-Method")}
 		scheme = ""
-		if u, err := url.Parse(whole); err == nil && u.User == nil {
+		if u, err := url.Parse(whole); err == nil {
 			scheme, o.host, o.target = u.Scheme, u.Host, u.RequestURI()
 		}
 	} else if uri := only(r, "X-Forwarded-Uri"); uri != "" {

@@ -33,7 +33,7 @@ func TestReturnURL(t *testing.T) {
 		"https://app.example.com.evil.example/":  "/",
 		"https://evil.example/?app.example.com":  "/",
 		"https://app.example.com@evil.example/":  "/",
-		"https://a:b@app.example.com/":           "/",
+		"https://a:b@app.example.com/":           "https://app.example.com/",
 		`https://app.example.com\@evil.example/`: "/",
 		"https://app.example.com//evil.example/": "/",
 		`https://app.example.com/\evil.example`:  "https://app.example.com/%5Cevil.example",
