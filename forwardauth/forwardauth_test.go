@@ -144,7 +144,7 @@ func TestOutage(t *testing.T) {
 		"no status": {func(w http.ResponseWriter, _ *http.Request, _ error) { io.WriteString(w, "Sorry.") }, 503, "Sorry."},
 		"200":       {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(200); io.WriteString(w, "Sorry.") }, 503, "Sorry."},
 		"204":       {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(204) }, 503, ""},
-		"its own":   {func(w http.ResponseWriter, _ *http.Request, _ error) { http.Error(w, "Sorry.", 502) }, 502, "Sorry.\n"},
+		"its own":   {func(w http.ResponseWriter, _ *http.Request, _ error) { http.Error(w, "Sorry.", http.StatusBadGateway) }, 502, "Sorry.\n"},
 		"hint":      {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(103) }, 503, ""},
 	} {
 		f := newFixture(t, ticketstore.Config{ErrorHandler: test.handler}, Config{Headers: all(), LoginURL: "/login"})

@@ -51,7 +51,10 @@ func (s *service) handler(opts ...connect.HandlerOption) http.Handler {
 			return err
 		}
 		<-ctx.Done()
-		return out.Send(wrapperspb.String("too late"))
+		if out.Send(wrapperspb.String("too late")) == nil {
+			return nil
+		}
+		return ctx.Err()
 	}, opts...))
 	// An answer, once the client has sent all.
 	mux.Handle("/test.v1.Test/Up", connect.NewClientStreamHandler("/test.v1.Test/Up", func(ctx context.Context, in *connect.ClientStream[empty]) (*connect.Response[text], error) {

@@ -64,7 +64,10 @@ var desc = grpc.ServiceDesc{
 				return err
 			}
 			<-s.Context().Done()
-			return s.SendMsg(wrapperspb.String("too late"))
+			if s.SendMsg(wrapperspb.String("too late")) == nil {
+				return nil
+			}
+			return s.Context().Err()
 		}},
 		{StreamName: "Up", ClientStreams: true, Handler: func(srv any, s grpc.ServerStream) error { // an answer, once the client has sent all
 			who := srv.(*service).who(s.Context())
