@@ -47,6 +47,10 @@ var operations = []operation{
 		return s.wrapped(t, "", &http.Cookie{Name: "other", Value: "x"})
 	}},
 	{"request", func(t *testing.T, s *site) func() error { return s.wrapped(t, "alice", s.login(t, "alice")) }},
+	{"request that is skipped", func(t *testing.T, s *site) func() error {
+		skipping := newSiteOn(t, s.backend, s.store, Config{Skip: func(*http.Request) bool { return true }})
+		return skipping.wrapped(t, "", skipping.login(t, "alice"))
+	}},
 	{"request that renews", func(t *testing.T, s *site) func() error {
 		renewing := newSiteOn(t, s.backend, s.store, Config{RenewAfter: time.Millisecond})
 		c := renewing.login(t, "alice")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore/internal/redischeck"
+	"github.com/ticketstore/ticketstore/internal/returnurl"
 )
 
 const maxCookieAge = 400 * 24 * time.Hour // RFC 6265bis, section 5.5
@@ -85,7 +86,7 @@ type Config struct {
 
 	// LoginPath is where Require sends a browser's navigation, with the
 	// parameter ReturnUrl: a path as the browser sees it, perhaps with a query.
-	// If empty, it answers 401 to browsers too.
+	// If empty, it answers 401 to browsers too; see Unauthorized.
 	LoginPath string
 
 	// PathPrefix returns what a proxy in front takes off the paths of requests:
@@ -111,6 +112,18 @@ type Config struct {
 	// do but a browser's prefetches. Return false for what a page asks for by
 	// itself.
 	Activity func(*http.Request) bool
+
+	// Skip reports whether Wrap reads nothing for a request, such as for static
+	// files beside pages in one mux: it is anonymous, and no activity. Require
+	// and RequireRecent read it all the same, as do the Manager's methods. If
+	// nil, nothing is skipped.
+	Skip func(*http.Request) bool
+
+	// Unauthorized answers what Require and RequireRecent refuse and do not
+	// send to LoginPath: status is 401 Unauthorized without a ticket, and 403
+	// Forbidden without a recent sign-in. It has to write status: a handler that
+	// writes none answers 200. If nil, a line of text.
+	Unauthorized func(w http.ResponseWriter, r *http.Request, status int)
 
 	// ErrorHandler answers when the store cannot. If nil, 503 Service
 	// Unavailable with Retry-After. It is not called for a request that is
@@ -259,7 +272,7 @@ func (c *Config) validate(given Config) error {
 	if err := (&http.Cookie{Name: c.CookieName, Path: c.CookiePath, Domain: c.CookieDomain}).Valid(); err != nil {
 		add("CookieName, CookieDomain, CookiePath", "%w", err)
 	}
-	if c.LoginPath != "" && !hostRelative(c.LoginPath) {
+	if c.LoginPath != "" && !returnurl.HostRelative(c.LoginPath) {
 		add("LoginPath", "%q is no path on this host", c.LoginPath)
 	}
 	return errors.Join(errs...)

@@ -48,22 +48,39 @@ func NewManager(store TicketStore, cfg Config) (*Manager, error) {
 // [Manager.Require].
 //
 // If the store cannot answer, next is not called; see [Config].ErrorHandler. A
-// request without a cookie of ours never reaches the store.
+// request without a cookie of ours never reaches the store, and neither does one
+// that [Config].Skip is true for.
 //
 // The ResponseWriter that next gets is the one that came in: Flush, Hijack and
 // [http.ResponseController] work as if Wrap were not there.
 func (m *Manager) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r, ok := m.attach(w, r); ok {
+		if m.skips(r) {
+			next.ServeHTTP(w, skipped(m, r))
+		} else if r, ok := m.attach(w, r); ok {
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
+// skips reports whether Wrap reads nothing for r. What has been read already
+// costs nothing more.
+func (m *Manager) skips(r *http.Request) bool {
+	return m.cfg.Skip != nil && attached(r.Context()).of(m) == nil && m.cfg.Skip(r)
+}
+
+// skipped returns r as anonymous, also if a Manager around m has a ticket for
+// it, with which a handler of m's users would have the wrong one.
+func skipped(m *Manager, r *http.Request) *http.Request {
+	ctx := r.Context()
+	return r.WithContext(&resolution{Context: ctx, manager: m, skipped: true, outer: attached(ctx), arrived: clock.Now(ctx)})
+}
+
 // Require returns a handler that calls next for requests with a ticket only.
 // It sends a browser's navigation to [Config].LoginPath, if that is set, and
-// answers 401 Unauthorized to anything else. It includes Wrap; within Wrap of
-// the same Manager it costs nothing more.
+// answers 401 Unauthorized to anything else, or what [Config].Unauthorized does.
+// It includes Wrap, but for [Config].Skip; within Wrap of the same Manager it
+// costs nothing more.
 //
 // A form that is sent after its session has ended goes to LoginPath, too, with
 // the form's page as ReturnUrl and, so that the login page can say what
@@ -102,15 +119,23 @@ func (m *Manager) require(next http.Handler, enough func(context.Context, *Ticke
 			http.Redirect(w, r, login, status)
 			return
 		}
-		if signedIn {
-			http.Error(w, "A recent sign-in is required.", http.StatusForbidden)
-			return
-		}
+		m.unauthorized(w, r, signedIn)
+	})
+}
+
+func (m *Manager) unauthorized(w http.ResponseWriter, r *http.Request, signedIn bool) {
+	status, text := http.StatusForbidden, "A recent sign-in is required."
+	if !signedIn {
 		// RFC 9110, section 11.6.1: a 401 has a challenge. Browsers ignore
 		// schemes that they do not know.
 		w.Header().Set("WWW-Authenticate", "Cookie")
-		http.Error(w, "Sign-in is required.", http.StatusUnauthorized)
-	})
+		status, text = http.StatusUnauthorized, "Sign-in is required."
+	}
+	if m.cfg.Unauthorized != nil {
+		m.cfg.Unauthorized(w, r, status)
+		return
+	}
+	http.Error(w, text, status)
 }
 
 // attach returns r with its ticket in its context. If the store could not
@@ -212,7 +237,7 @@ func (res *resolution) outermost() *resolution {
 // of returns the resolution that holds for m, the innermost first.
 func (res *resolution) of(m *Manager) *resolution {
 	for ; res != nil; res = res.outer {
-		if res.manager == m || res.manager == nil {
+		if (res.manager == m || res.manager == nil) && !res.skipped {
 			return res
 		}
 	}

@@ -19,6 +19,7 @@ import (
 type resolution struct {
 	context.Context
 	manager *Manager
+	skipped bool        // by Config.Skip: nothing has been found out
 	outer   *resolution // of the Manager around this one
 
 	ticket    *Ticket // nil if anonymous

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ticketstore/ticketstore/internal/returnurl"
 )
 
 func TestReturnURL(t *testing.T) {
@@ -167,7 +169,7 @@ func FuzzHostRelative(f *testing.F) {
 	}
 	base, _ := url.Parse("https://good.example/dir/")
 	f.Fuzz(func(t *testing.T, s string) {
-		if !hostRelative(s) {
+		if !returnurl.HostRelative(s) {
 			return
 		}
 		u, err := base.Parse(s)
