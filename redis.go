@@ -25,6 +25,7 @@ const (
 var (
 	_ TicketStore  = (*RedisStore)(nil)
 	_ SessionIndex = (*RedisStore)(nil)
+	_ LinkIndex    = (*RedisStore)(nil)
 	_ KeyRotator   = (*RedisStore)(nil)
 )
 

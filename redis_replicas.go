@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -62,7 +63,7 @@ func (s *RedisStore) replicated(ctx context.Context, record string, end func(pip
 		wait = max(wait, time.Millisecond) // zero would be for ever
 		pipe := master.Pipeline()
 		cmd := end(pipe, known)
-		mark := pipe.Set(ctx, record[:len(s.tags[0])]+"wait", "", time.Millisecond)
+		mark := pipe.Set(ctx, record[:strings.IndexByte(record, '}')+1]+"wait", "", time.Millisecond)
 		replicas := pipe.Do(ctx, "wait", s.replicas, wait.Milliseconds())
 		redischeck.Exec(ctx, pipe)
 		if known && redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {

@@ -40,6 +40,10 @@ var (
 	pruneLua string
 	//go:embed scripts/sweep.lua
 	sweepLua string
+	//go:embed scripts/link.lua
+	linkLua string
+	//go:embed scripts/linkmark.lua
+	linkMarkLua string
 	//go:embed scripts/count.lua
 	countLua string
 	//go:embed scripts/page.lua
@@ -50,8 +54,10 @@ var (
 	silent  = newScripts(silentLua)
 	telling = newScripts(tellingLua)
 
-	arriveScript = newScript(commonLua + arriveLua)
-	markScript   = newScript(commonLua + markLua)
+	arriveScript   = newScript(commonLua + arriveLua)
+	markScript     = newScript(commonLua + markLua)
+	linkScript     = newScript(commonLua + linkLua)
+	linkMarkScript = newScript(commonLua + linkMarkLua)
 
 	// These only read.
 	countScript   = newScript(countLua)

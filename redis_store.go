@@ -84,6 +84,17 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 	}
 	e := envelope{sealed: s.seal.seals(), state: keyInUse, revision: newRevision(), verifier: s.seal.verifier(k, t.Subject), previous: "-", subject: t.Subject}
 	record, value := s.recordKey(k.partition, c.ID), e.String()+string(data)
+	var linked []int64
+	if len(t.Links) > 0 {
+		defer func() {
+			if err != nil {
+				s.unlink(ctx, &c)
+			}
+		}()
+		if linked, err = s.link(ctx, &c, k, began); err != nil {
+			return false, false, err
+		}
+	}
 	replaced := ""
 	if isSessionID(t.ID) {
 		replaced = t.ID
@@ -127,6 +138,9 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 		case "OK":
 			if markedWithin(reply[1], clock.Now(ctx).Sub(sent)) {
 				return true, false, errRevokedMeanwhile
+			}
+			if err := s.checkLinks(ctx, t.Links, linked); err != nil {
+				return true, false, err
 			}
 			t.ID, t.Revision = c.ID, e.revision
 			// Whoever reads endings does what is left undone here.

@@ -78,6 +78,8 @@ type jsonTicket struct {
 	EndsAt          jsonTime          `json:"endsAt,omitzero"`
 	IdleTimeout     jsonDuration      `json:"idleTimeout,omitempty"`
 	Persistent      bool              `json:"persistent,omitempty"`
+	Links           []string          `json:"links,omitempty"`
+	LinkedAt        jsonTime          `json:"linkedAt,omitzero"`
 }
 
 // Serialize implements [Serializer].
@@ -106,6 +108,8 @@ func (JSONSerializer) Serialize(t *Ticket) ([]byte, error) {
 		EndsAt:          jsonTime(t.EndsAt),
 		IdleTimeout:     jsonDuration(t.IdleTimeout),
 		Persistent:      t.Persistent,
+		Links:           t.Links,
+		LinkedAt:        jsonTime(t.LinkedAt),
 	})
 	if err != nil {
 		return nil, invalid("%w", err)
@@ -150,6 +154,8 @@ func (JSONSerializer) Deserialize(id string, data []byte) (*Ticket, error) {
 		EndsAt:          time.Time(j.EndsAt),
 		IdleTimeout:     time.Duration(j.IdleTimeout),
 		Persistent:      j.Persistent,
+		Links:           j.Links,
+		LinkedAt:        time.Time(j.LinkedAt),
 	}
 	if err := t.validateContent(); err != nil {
 		return nil, undecodable(id, "%v", err)

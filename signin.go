@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 // than [Config]; clear the EndsAt of a ticket that has been in use, or its old
 // end stands. AuthenticatedAt is kept if t is a new ticket, where a time in the
 // future counts as now; that of a ticket that has been in use is cleared, as
-// its user has signed in once more.
+// its user has signed in once more, and so is its LinkedAt.
 //
 // It returns ErrConflict if the subject's sessions were revoked after r had
 // arrived at [Manager.Wrap], but not by r: the account was disabled, or the
@@ -39,6 +40,9 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	if err := t.validate(); err != nil {
 		return err
 	}
+	if _, ok := m.store.(LinkIndex); !ok && len(t.Links) > 0 {
+		return fmt.Errorf("ticketstore: sign in: %T is no LinkIndex, and the ticket has Links: %w", m.store, errors.ErrUnsupported)
+	}
 	keys, old, err := m.allPresented(w, r)
 	if err != nil {
 		return err
@@ -51,6 +55,10 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	}
 	next.SignedInAt = next.began.UTC().Truncate(time.Millisecond)
 	next.AuthenticatedAt = authenticatedAt(t, now)
+	if t.used() {
+		next.LinkedAt = time.Time{}
+	}
+	next.LinkedAt = next.LinkedAt.Truncate(time.Millisecond)
 	next.EndsAt = m.end(next).Truncate(time.Millisecond)
 	if next.IdleTimeout > m.idleTimeout(t) {
 		next.IdleTimeout = 0
@@ -87,6 +95,7 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 	}
 	m.writeCookie(w, value, m.maxAge(r, next))
 	*t = *next
+	m.unlink(r, old, keys, errs)
 	m.tellEnded(r, "replaced", old, keys, errs)
 	m.tell(r, Event{Kind: "signed-in", Subject: t.Subject, SessionID: t.ID})
 	return nil
@@ -113,11 +122,30 @@ func (m *Manager) removeAll(ctx context.Context, keys []Key, tries int) []error 
 	return errs
 }
 
+// unlink has the store forget what led to the presented sessions, as far as a
+// removal of keys, which returned errs, has ended them.
+func (m *Manager) unlink(r *http.Request, old []presented, keys []Key, errs []error) {
+	s, ok := m.store.(interface {
+		unlink(ctx context.Context, t *Ticket)
+	})
+	if !ok {
+		return
+	}
+	for _, p := range old {
+		if i := slices.Index(keys, p.key); i >= 0 && errs[i] == nil && p.ticket != nil && len(p.ticket.Links) > 0 {
+			s.unlink(r.Context(), p.ticket)
+		}
+	}
+}
+
+// used reports whether t has been in use.
+func (t *Ticket) used() bool { return t.ID != "" || t.Revision != "" }
+
 // authenticatedAt returns what a sign-in at now keeps of t's AuthenticatedAt. A
 // ticket that has been in use has an old one: with it, RequireRecent would send
 // the user to sign in again and again.
 func authenticatedAt(t *Ticket, now time.Time) time.Time {
-	if t.AuthenticatedAt.IsZero() || t.ID != "" || t.Revision != "" {
+	if t.AuthenticatedAt.IsZero() || t.used() {
 		return time.Time{}
 	}
 	return earlier(now, t.AuthenticatedAt.UTC().Truncate(time.Millisecond))
@@ -138,10 +166,13 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var known []presented // nothing is read within Wrap, and nothing unless it is told
-	if m.cfg.Observer != nil {
+	if res := attached(r.Context()).of(m); m.cfg.Observer != nil {
 		_, known, _ = m.allPresented(w, r)
+	} else if res != nil {
+		known = res.presented
 	}
 	errs := m.removeAll(r.Context(), keys, 1)
+	m.unlink(r, known, keys, errs)
 	m.tellEnded(r, "signed-out", known, keys, errs)
 	var old, failed []error
 	for _, err := range errs {
@@ -167,7 +198,7 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 // If somebody else changed the ticket meanwhile, that is repeated, at most five
 // times. So change may run again, even after it took effect: it does no I/O
 // and depends on nothing but its argument. It must not change ID, Subject,
-// Persistent, a device or a time, but that it may make EndsAt earlier or
+// Persistent, Links, a device or a time, but that it may make EndsAt earlier or
 // IdleTimeout shorter; else the error is ErrInvalidTicket. Its argument has
 // Properties that it can write to. An error of change is returned as it is, and
 // nothing is written; nor is anything if it panics.
@@ -304,6 +335,8 @@ func checkChange(old, next *Ticket) error {
 	case next.ID != old.ID, next.Subject != old.Subject, next.Persistent != old.Persistent,
 		next.Revision != old.Revision, next.Device != old.Device, next.SeenFrom != old.SeenFrom:
 		return invalid("session %s: its ID, Subject, Persistent, Revision and devices cannot change", old.ID)
+	case !slices.Equal(next.Links, old.Links), !next.LinkedAt.Equal(old.LinkedAt):
+		return invalid("session %s: its Links and LinkedAt cannot change", old.ID)
 	case !next.SignedInAt.Equal(old.SignedInAt), !next.AuthenticatedAt.Equal(old.AuthenticatedAt),
 		!next.IssuedAt.Equal(old.IssuedAt), !next.ExpiresAt.Equal(old.ExpiresAt):
 		return invalid("session %s: SignedInAt, AuthenticatedAt, IssuedAt and ExpiresAt cannot change", old.ID)

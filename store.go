@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -50,9 +51,11 @@ type TicketStore interface {
 	// which this replaces: it does not count, and the caller ends it once the
 	// new one is there; nothing else is done with t.ID.
 	//
-	// It returns ErrInvalidTicket if t has no valid subject, or if its
-	// ExpiresAt is zero, past, or after EndsAt; ErrConflict if the subject's
-	// sessions were revoked meanwhile, see [SessionIndex].RevokeAll; and
+	// It returns ErrInvalidTicket if t has no valid subject, if its ExpiresAt is
+	// zero, past, or after EndsAt, or if it has Links, but no EndsAt, or the store
+	// is no [LinkIndex]; ErrConflict if the subject's
+	// sessions were revoked meanwhile, see [SessionIndex].RevokeAll, or those of a
+	// link, see [LinkIndex]; and
 	// ErrTooManySessions if the store refuses one more; a store that does not ends the subject's oldest
 	// sign-in, but not the one that t.ID names. Sessions that have ended do not
 	// count either. If Store returns an error, there is no new session that
@@ -111,6 +114,29 @@ type SessionIndex interface {
 	// there were. If keep is not a live session of subject, it returns
 	// ErrNotFound and changes nothing.
 	RevokeOthers(ctx context.Context, subject, keep string) (revoked int, err error)
+}
+
+// A LinkIndex finds sessions by their [Ticket].Links, whoever's they are. It is
+// an optional ability of a [TicketStore].
+type LinkIndex interface {
+	// RevokeLinked ends all sessions that have link and began up to before, and
+	// returns how many there were. If before is zero, that is all there are. For
+	// an hour, Store then returns ErrConflict for a ticket that has link and
+	// began up to before: one that is stored meanwhile does not survive.
+	//
+	// A session began at its LinkedAt or, if that is zero, when its sign-in
+	// arrived. So the logout of an identity provider that comes late, or again,
+	// ends nothing that began after it. A link that no session will have again,
+	// such as a session at the provider, may be ended up to a time to come: then
+	// no sign-in with it that the provider has let through can escape.
+	//
+	// progress, if not nil, is told how many so far, from this goroutine. If
+	// RevokeLinked returns an error, some are left: call it again.
+	RevokeLinked(ctx context.Context, link string, before time.Time, progress func(revoked int)) (revoked int, err error)
+
+	// Linked returns the live sessions that have link, in no particular order.
+	// After an error it ends.
+	Linked(ctx context.Context, link string) iter.Seq2[Session, error]
 }
 
 // A KeyRotator gives a session a new key. It is an optional ability of a

@@ -22,7 +22,7 @@ const (
 // AuthenticationProperties (the times, Persistent and Properties).
 //
 // [Manager.SignIn] fills in the times and the device; of them, the caller may
-// set AuthenticatedAt, and EndsAt and IdleTimeout to end a session earlier than
+// set AuthenticatedAt, LinkedAt, and EndsAt and IdleTimeout to end a session earlier than
 // [Config] would.
 // Times are kept to the millisecond (a format may say: to the second); an
 // expiry is never rounded up.
@@ -79,6 +79,18 @@ type Ticket struct {
 	// IdleTimeout, if positive, is this session's own idle timeout. It can
 	// only be shorter than [Config]'s.
 	IdleTimeout time.Duration `json:"idleTimeout,omitzero"`
+
+	// Links name what the session depends on besides its user, such as a session
+	// at an identity provider, a client, or a tenant: up to 8, each 1 to 1,024
+	// bytes of valid UTF-8 without control characters. They are no secrets, and
+	// stay as they are at sign-in. [LinkIndex] ends all sessions of a link. A
+	// ticket with links has an EndsAt.
+	Links []string `json:"links,omitempty"`
+
+	// LinkedAt is when the session began by the clock of whoever ends its links,
+	// if that is not the application: iat of OpenID Connect's ID token. If zero,
+	// it is when the sign-in arrived. See [LinkIndex].
+	LinkedAt time.Time `json:"linkedAt,omitzero"`
 
 	// Persistent makes the cookie outlive the browser.
 	Persistent bool `json:"persistent,omitempty"`
@@ -199,6 +211,7 @@ func (t *Ticket) Clone() *Ticket {
 		c.Identities[i] = id.clone()
 	}
 	c.Properties = maps.Clone(t.Properties)
+	c.Links = slices.Clone(t.Links)
 	return &c
 }
 
@@ -228,6 +241,8 @@ func (t *Ticket) Validate(now time.Time) error {
 		return invalid("ExpiresAt is past")
 	case !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
 		return invalid("ExpiresAt is after EndsAt")
+	case len(t.Links) > 0 && t.EndsAt.IsZero():
+		return invalid("EndsAt is zero, but there are Links")
 	}
 	return nil
 }
@@ -248,6 +263,9 @@ func (t *Ticket) validate() error {
 func (t *Ticket) validateContent() error {
 	if t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond {
 		return invalid("IdleTimeout %v is under a millisecond", t.IdleTimeout)
+	}
+	if err := subjects.CheckLinks(t.Links); err != nil {
+		return invalid("%w", err)
 	}
 	for _, id := range t.Identities {
 		for depth := 1; id.Actor != nil; depth++ {

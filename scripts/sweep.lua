@@ -11,18 +11,19 @@ for i = 2, #ARGV - ARGS_OF_ENDINGS do
   local id, subject = long(string.sub(one, 1, 22)), string.sub(one, 23)
   local score = tonumber(redis.call('ZSCORE', census, one) or 0)
   local expiry = score % LAST
-  if score > 0 and (ARGV[1] == '' or expiry <= t) then
-    n = n + redis.call('DEL', record)
-    if broken(redis.pcall('ZREM', index, id, '#' .. id)) then
-      mend(index, census, subject)
-      redis.call('ZREM', index, id, '#' .. id)
+  if ARGV[1] == '' or score > 0 and expiry <= t then
+    local ended = redis.call('DEL', record)
+    n = n + ended
+    if broken(redis.pcall('ZCARD', index)) then mend(index, census, subject) end
+    local left = redis.call('ZCARD', index) - redis.call('ZREM', index, id, '#' .. id)
+    if score >= LAST and left > 0 then -- before the census may be empty, see settle
+      local top, till = last(index)
+      redis.call('ZADD', census, LAST + till, member(top, subject))
     end
-    redis.call('ZREM', census, one)
-    local top, till = last(index)
-    if score >= LAST and top then redis.call('ZADD', census, LAST + till, member(top, subject)) end
-    if TELLS then
+    local listed = redis.call('ZREM', census, one)
+    if TELLS and ended + listed > 0 then
       local cause, at = ARGV[#ARGV - 2], t
-      if expiry <= t then cause, at = '', expiry end
+      if score > 0 and expiry <= t then cause, at = '', expiry end
       tell(KEYS[#KEYS], KEYS[k + 2], KEYS[k + 3], id, subject, t, cause, ARGV[#ARGV - 1], at)
     end
   end
