@@ -21,7 +21,7 @@ const (
 	attemptLasts   = 15 * time.Minute
 	maxAttempts    = 5    // tabs of a browser that sign in at once
 	maxReturn      = 1024 // bytes; a cookie has 4 KiB, and this becomes 1.8 times as long
-	attemptStateID = 16 // characters of the state that name its cookie
+	attemptStateID = 16   // characters of the state that name its cookie
 )
 
 // An attempt is a sign-in under way, or a sign-out: what has to be known when the

@@ -13,3 +13,12 @@ require (
 	github.com/ticketstore/ticketstore v0.0.0
 	golang.org/x/oauth2 v0.38.0
 )
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/mileusna/useragent v1.3.5 // indirect
+	github.com/yuin/gopher-lua v1.1.1 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+)

@@ -1,11 +1,9 @@
 package oidc
 
 import (
-	"crypto/subtle"
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/clock"

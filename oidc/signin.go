@@ -53,10 +53,10 @@ func (s *SignIn) UserInfo(ctx context.Context) (*gooidc.UserInfo, error) {
 
 // claims are those of an ID token that go-oidc does not read.
 type claims struct {
-	SessionID     string   `json:"sid"`           // Front-Channel Logout 1.0, section 3
-	AuthTime      unixTime `json:"auth_time"`     // Core 1.0, section 2
-	Party         string   `json:"azp"`           // the same
-	Email         string   `json:"email"`         // section 5.1
+	SessionID     string   `json:"sid"`       // Front-Channel Logout 1.0, section 3
+	AuthTime      unixTime `json:"auth_time"` // Core 1.0, section 2
+	Party         string   `json:"azp"`       // the same
+	Email         string   `json:"email"`     // section 5.1
 	EmailVerified *boolean `json:"email_verified"`
 	SessionExpiry unixTime `json:"session_expiry"` // IPSIE SL1 OpenID Connect Profile
 }
