@@ -425,6 +425,41 @@ func TestLogoutOvertakesSignIn(t *testing.T) {
 	}
 }
 
+// A logout of all sessions that comes late ends none that began after it.
+func TestLateLogout(t *testing.T) {
+	w := newWorld(t)
+	s := w.newSite()
+	old := s.signIn()
+	late := w.idp.logoutToken("logout+jwt", map[string]any{"sid": nil, "exp": w.clock.Now().Add(time.Hour).Unix()})
+	revocation := s.revocation("", map[string]any{"exp": w.clock.Now().Add(10 * time.Minute).Unix()})
+	w.clock.advance(2 * time.Minute)
+	b := s.signIn()
+	if a := s.logout(late); a.status != 200 || s.signedIn(old) || !s.signedIn(b) {
+		t.Errorf("got %d; signed in: the old one %t, the new one %t", a.status, s.signedIn(old), s.signedIn(b))
+	}
+	body := `{"sub_id":{"format":"iss_sub","iss":"` + w.idp.URL + `","sub":"248289761001"}}`
+	if a := s.revokeGlobally(revocation, body); a.status != 204 || !s.signedIn(b) {
+		t.Errorf("global token revocation: got %d, signed in %t", a.status, s.signedIn(b))
+	}
+}
+
+// The account is disabled while the callback talks to the provider.
+func TestRevokedDuringSignIn(t *testing.T) {
+	w := newWorld(t)
+	var s *site
+	s = w.newSite(func(c *oidc.Config, _ *ticketstore.RedisConfig) {
+		c.Accept = func(ctx context.Context, si *oidc.SignIn) error {
+			_, err := s.store.RevokeAll(w.clock.context(context.Background()), si.Ticket.Subject)
+			w.clock.advance(time.Second)
+			return err
+		}
+	})
+	b := s.browser()
+	if a := s.get(b, "/login"); a.status != 409 || s.signedIn(b) {
+		t.Errorf("got %d, signed in %t", a.status, s.signedIn(b))
+	}
+}
+
 // The store is out: the provider is told to try again, and may.
 func TestLogoutWithoutStore(t *testing.T) {
 	w := newWorld(t)
@@ -485,6 +520,7 @@ func TestKeysAreOut(t *testing.T) {
 }
 
 func TestKeysAreSlow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	release := make(chan struct{})
 	defer close(release)

@@ -100,7 +100,7 @@ func (p *Provider) retry(back string) string {
 // guard sets the headers of pages. The URL of a callback has a code in it, which
 // no other page is to see.
 func (p *Provider) guard(next http.Handler) http.Handler {
-	return ui.Guard(ui.Style, p.cfg.Template.Name() != "oidc", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return ui.Guard(ui.Style, p.custom, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
 	}))

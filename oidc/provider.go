@@ -34,6 +34,7 @@ type Provider struct {
 	leaving  attempts // sign-outs
 	replays  replays
 	pages    ui.Responder
+	custom   bool // the template
 }
 
 // metadata is what go-oidc does not read of the provider's (OpenID Connect
@@ -57,6 +58,7 @@ var ownParams = []string{
 // nothing later. If an argument is unfit, the error names every problem found.
 // Changes to cfg afterwards have no effect.
 func New(ctx context.Context, m *ticketstore.Manager, store ticketstore.LinkIndex, cfg Config) (*Provider, error) {
+	custom := cfg.Template != nil
 	cfg = cfg.withDefaults()
 	cfg.Params = maps.Clone(cfg.Params)
 	var errs []error
@@ -69,7 +71,7 @@ func New(ctx context.Context, m *ticketstore.Manager, store ticketstore.LinkInde
 	if err := errors.Join(append(errs, cfg.validate())...); err != nil {
 		return nil, fmt.Errorf("oidc: invalid Provider: %w", err)
 	}
-	p := &Provider{cfg: cfg, manager: m, store: store, replays: replays{cfg.Redis, cfg.Prefix}}
+	p := &Provider{cfg: cfg, manager: m, store: store, replays: replays{cfg.Redis, cfg.Prefix}, custom: custom}
 	p.pages = ui.Responder{Package: "oidc", Template: cfg.Template, Logger: cfg.Logger}
 	sameSite := http.SameSiteLaxMode
 	if cfg.FormPost {

@@ -22,6 +22,7 @@ var ErrSignInAgain = errors.New("oidc: no access token: the user has to sign in 
 const (
 	claimLasts   = 30 * time.Second // after which its owner has crashed
 	commitWithin = 10 * time.Second
+	undoWithin   = time.Second
 	firstWait    = 20 * time.Millisecond
 	longestWait  = 500 * time.Millisecond
 )
@@ -109,7 +110,7 @@ func (p *Provider) tryToken(r *http.Request) (*oauth2.Token, error) {
 		return nil, errClaimed
 	case err != nil:
 		// The claim may be there, and nothing has been redeemed by it.
-		p.settle(r, claim, func(*ticketstore.Ticket) {})
+		p.settle(r, claim, undoWithin, func(*ticketstore.Ticket) {})
 		return nil, fmt.Errorf("oidc: token: %w", err)
 	}
 	return p.redeem(r, claim, refresh, reusable)
@@ -127,7 +128,7 @@ func (p *Provider) redeem(r *http.Request, claim, refresh string, reusable bool)
 		return nil, err
 	}
 	token.Expiry = expiry(ctx, token)
-	err = p.settle(r, claim, func(t *ticketstore.Ticket) {
+	err = p.settle(r, claim, commitWithin, func(t *ticketstore.Ticket) {
 		keepTokens(t, token)
 		if token.RefreshToken == refresh {
 			t.Properties[reusableKey] = "1"
@@ -164,7 +165,7 @@ func (p *Provider) notRedeemed(r *http.Request, claim string, err error, reusabl
 	} else {
 		err = fmt.Errorf("oidc: token: %w", err)
 	}
-	return errors.Join(err, p.settle(r, claim, func(t *ticketstore.Ticket) {
+	return errors.Join(err, p.settle(r, claim, commitWithin, func(t *ticketstore.Ticket) {
 		if dead || !untouched {
 			setToken(t, refreshToken, "")
 		}
@@ -173,9 +174,10 @@ func (p *Provider) notRedeemed(r *http.Request, claim string, err error, reusabl
 
 var errClaimLost = errors.New("oidc: token: the claim is another's")
 
-// settle changes the ticket and takes claim out of it.
-func (p *Provider) settle(r *http.Request, claim string, change func(*ticketstore.Ticket)) error {
-	ctx, cancel := context.WithTimeout(r.Context(), commitWithin)
+// settle changes the ticket and takes claim out of it, trying again while the
+// store cannot answer.
+func (p *Provider) settle(r *http.Request, claim string, within time.Duration, change func(*ticketstore.Ticket)) error {
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
 	r = r.WithContext(ctx)
 	settled := false // by a try, as far as is known

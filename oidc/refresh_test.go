@@ -110,6 +110,7 @@ func TestWarnsWithoutSealKeys(t *testing.T) {
 
 // 50 requests at three instances with an expired token: one redemption.
 func TestTokenOnce(t *testing.T) {
+	t.Parallel()
 	for name, wrapped := range map[string]bool{"within Wrap": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -159,6 +160,7 @@ func TestTokenOnce(t *testing.T) {
 // An instance dies after the provider has taken the refresh token and before it
 // has written the new one. Nobody redeems it again.
 func TestTokenOwnerCrashes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	dying, s := w.newSite(keepTokens), w.newSite(keepTokens)
 	b := s.signIn()
@@ -222,6 +224,7 @@ func crash(t *testing.T, w *world, s *site, b *http.Client) {
 
 // Where refresh tokens do not rotate, a crash costs half a minute.
 func TestTokenOwnerCrashesWithoutRotation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.idp.rotates = false
 	s := w.newSite(keepTokens)
@@ -243,6 +246,7 @@ func TestTokenOwnerCrashesWithoutRotation(t *testing.T) {
 
 // What the provider may answer, and whether the refresh token is good after it.
 func TestTokenNotRedeemed(t *testing.T) {
+	t.Parallel()
 	status := func(code int, body string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", "application/json")
@@ -330,6 +334,7 @@ func TestTokenClientHangsUp(t *testing.T) {
 // The store is out when it is claimed: nothing is redeemed; and when the session
 // has ended meanwhile, there is none.
 func TestTokenWithoutStore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.newSite(keepTokens)
 	b := s.signIn()
