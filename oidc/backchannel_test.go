@@ -449,6 +449,7 @@ func TestRevokedDuringSignIn(t *testing.T) {
 	var s *site
 	s = w.newSite(func(c *oidc.Config, _ *ticketstore.RedisConfig) {
 		c.Accept = func(ctx context.Context, si *oidc.SignIn) error {
+			w.clock.advance(time.Second)
 			_, err := s.store.RevokeAll(w.clock.context(context.Background()), si.Ticket.Subject)
 			w.clock.advance(time.Second)
 			return err

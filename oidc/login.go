@@ -165,6 +165,10 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, a *attempt, co
 	p.bind(s.Ticket, s.IDToken, c)
 	p.keep(ctx, s.Ticket, s.Token)
 	err := p.manager.SignIn(w, r, s.Ticket)
+	if errors.Is(err, ticketstore.ErrTooManySessions) && a.Replaces != nil { // the one that it replaces counts
+		p.replace(ctx, a, s.Ticket)
+		err = p.manager.SignIn(w, r, s.Ticket)
+	}
 	switch {
 	case errors.Is(err, ticketstore.ErrConflict):
 		return &failure{status: http.StatusConflict, code: "ended", message: textEnded, err: err}

@@ -403,7 +403,10 @@ func TestReauthentication(t *testing.T) {
 // A form comes without the Lax cookie of the session that it replaces.
 func TestFormPost(t *testing.T) {
 	w := newWorld(t)
-	s := w.newSite(func(c *oidc.Config, _ *ticketstore.RedisConfig) { c.FormPost = true })
+	s := w.newSite(func(c *oidc.Config, store *ticketstore.RedisConfig) {
+		c.FormPost = true
+		store.MaxSessions, store.RefuseNew = 1, true // the old one must not keep the user out
+	})
 	b := s.browser()
 	signIn := func() answer {
 		a := s.get(b, "/login?ReturnUrl=%2Fme") // the provider's page
