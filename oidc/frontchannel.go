@@ -10,7 +10,8 @@ import (
 // FrontChannelLogout returns the handler of frontchannel_logout_uri (OpenID
 // Connect Front-Channel Logout 1.0). Register it with
 // frontchannel_logout_session_required: it ends the session of the parameters
-// iss and sid.
+// iss and sid. Entra ID leaves iss out, which is no secret: then the sid is one
+// of the Issuer's.
 //
 // The provider's page loads it in a frame, where browsers send no Lax cookie. So
 // the sid is all that it goes by, and whoever knows one can end its session: the
@@ -26,13 +27,14 @@ func (p *Provider) FrontChannelLogout() http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'") // any page may frame it
 		q := r.URL.Query()
-		if len(q["iss"]) != 1 || len(q["sid"]) != 1 || q.Get("iss") != p.cfg.Issuer || q.Get("sid") == "" {
-			http.Error(w, "iss and sid are required, each once.", http.StatusBadRequest)
+		sid, iss := q["sid"], q["iss"]
+		if len(sid) != 1 || sid[0] == "" || len(iss) > 1 || len(iss) == 1 && iss[0] != p.cfg.Issuer {
+			http.Error(w, "The sid of a session at our provider is required, once.", http.StatusBadRequest)
 			return
 		}
 		ctx, cancel := p.storeContext(r)
 		defer cancel()
-		link := Link("sid", p.cfg.Issuer, q.Get("sid"))
+		link := Link("sid", p.cfg.Issuer, sid[0])
 		n, err := 0, error(nil)
 		// Without a session there is nothing to write: anybody can come with
 		// any sid, and each would take room for an hour.

@@ -106,7 +106,12 @@ func TestFrontChannelLogout(t *testing.T) {
 	if n := len(w.redis.Keys()); n != keys {
 		t.Errorf("guesses leave %d keys", n-keys)
 	}
-	a := call(w.idp.URL, sid)
+	if a := s.get(frame, "/frontchannel-logout?sid="+sid); a.status != 200 || s.signedIn(b) {
+		t.Errorf("without iss, as Entra ID has it: got %d, signed in %t", a.status, s.signedIn(b))
+	}
+	w.idp.set(func(p *idp) { p.user["sid"] = "1" })
+	b = s.signIn()
+	a := call(w.idp.URL, "1")
 	if a.status != 200 || s.signedIn(b) || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Frame-Options") != "" ||
 		strings.Contains(a.header.Get("Content-Security-Policy"), "frame-ancestors") {
 		t.Errorf("got %d, signed in %t, %v", a.status, s.signedIn(b), a.header)
