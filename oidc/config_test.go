@@ -136,8 +136,8 @@ func TestTemplateAndInsecureCookie(t *testing.T) {
 		c.Params = map[string]string{"audience": "https://api.example.com"}
 	})
 	b := s.signIn()
-	if w.idp.requests[0].Get("audience") != "https://api.example.com" {
-		t.Errorf("got %v", w.idp.requests[0])
+	if w.idp.request(0).Get("audience") != "https://api.example.com" {
+		t.Errorf("got %v", w.idp.request(0))
 	}
 	a := s.get(b, "/callback?state=none")
 	if a.status != 400 || !strings.HasPrefix(a.body, "<p>state: ") || !strings.Contains(a.header.Get("Content-Security-Policy"), "img-src 'self'") {

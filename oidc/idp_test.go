@@ -88,6 +88,24 @@ func (p *idp) set(f func(*idp)) {
 	f(p)
 }
 
+// asked returns how often the provider was asked for its keys.
+func (p *idp) asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.fetched
+}
+
+// request returns the authentication request of a number, the last one's if that
+// is negative.
+func (p *idp) request(i int) url.Values {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i < 0 {
+		i += len(p.requests)
+	}
+	return p.requests[i]
+}
+
 func (p *idp) configuration(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -255,4 +256,23 @@ func TestTransmitter(t *testing.T) {
 	if a := s.call("/transmitter", "application/secevent+jwt", "", token); a.status != 202 || s.signedIn(b) {
 		t.Errorf("got %d: %s", a.status, a.body)
 	}
+}
+
+func FuzzGlobalTokenRevocation(f *testing.F) {
+	w := newWorld(f)
+	s := w.newSite()
+	f.Add(`{"sub_id":{"format":"iss_sub","iss":"` + w.idp.URL + `","sub":"248289761001"}}`)
+	f.Add(`{"subject":{"user":{"format":"email","email":"jane@example.com"}}}`)
+	f.Add(`{"sub_id":{"format":"complex","session":{"format":"opaque","id":"\u0000"}}}`)
+	f.Add(`{"sub_id":[]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		r := httptest.NewRequestWithContext(w.clock.context(t.Context()), "POST", "/global-token-revocation", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", s.revocation("", nil))
+		rec := httptest.NewRecorder()
+		s.mux.ServeHTTP(rec, r)
+		if rec.Code != 204 && rec.Code != 400 && rec.Code != 404 {
+			t.Errorf("got %d for %q: %s", rec.Code, body, rec.Body)
+		}
+	})
 }

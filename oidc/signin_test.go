@@ -25,7 +25,7 @@ func TestSignIn(t *testing.T) {
 	if a := s.get(b, "/login?ReturnUrl=%2Fme%3Fa%3Db"); a.status != 200 || a.path != "/me?a=b" {
 		t.Fatalf("got %d at %s: %s", a.status, a.path, a.body)
 	}
-	q := w.idp.requests[0]
+	q := w.idp.request(0)
 	for name, want := range map[string]string{
 		"response_type": "code", "client_id": "shop", "scope": "openid profile email", "code_challenge_method": "S256",
 		"redirect_uri": s.server.URL + "/callback", "prompt": "", "response_mode": "",
@@ -378,7 +378,7 @@ func TestReauthentication(t *testing.T) {
 	if a := navigate(); a.status != 403 || !strings.Contains(a.body, "For support: auth_time") {
 		t.Errorf("an old auth_time: got %d at %s: %s", a.status, a.path, a.body)
 	}
-	q := w.idp.requests[len(w.idp.requests)-1]
+	q := w.idp.request(-1)
 	if q.Get("prompt") != "login" || q.Get("max_age") != "0" {
 		t.Errorf("got prompt %q, max_age %q", q.Get("prompt"), q.Get("max_age"))
 	}
@@ -440,7 +440,7 @@ func TestFormPost(t *testing.T) {
 			t.Errorf("after sign-in %d: got %d sessions, want the new one alone", i, n)
 		}
 	}
-	if w.idp.requests[0].Get("response_mode") != "form_post" {
+	if w.idp.request(0).Get("response_mode") != "form_post" {
 		t.Error("the provider was not asked for a form")
 	}
 	if a := s.get(b, "/callback?code=1&state=2"); a.status != 405 {
