@@ -20,7 +20,8 @@ import (
 const (
 	attemptLasts   = 15 * time.Minute
 	maxAttempts    = 5    // tabs of a browser that sign in at once
-	maxReturn      = 1024 // bytes; a cookie has 4 KiB, and this becomes 1.8 times as long
+	maxReturn      = 1024 // bytes; in the cookie that becomes 1.8 times as long
+	maxCookie      = 4000 // bytes of a value; browsers take 4,096 with its name
 	attemptStateID = 16   // characters of the state that name its cookie
 )
 
@@ -78,7 +79,7 @@ func newAttempts(prefix string, sameSite http.SameSite, cfg Config) (attempts, e
 			return a, err
 		}
 		// Its age is checked by find, whose clock a test can move.
-		codec := securecookie.New(b[:32], b[32:]).MaxAge(0).SetSerializer(securecookie.JSONEncoder{})
+		codec := securecookie.New(b[:32], b[32:]).MaxAge(0).MaxLength(maxCookie).SetSerializer(securecookie.JSONEncoder{})
 		a.codecs = append(a.codecs, codec)
 	}
 	return a, nil

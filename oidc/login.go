@@ -54,7 +54,12 @@ func (p *Provider) login(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := p.attempts.start(w, r, a, now); err != nil {
+	err := p.attempts.start(w, r, a, now)
+	if err != nil { // it may be too long
+		a.Return = "/"
+		err = p.attempts.start(w, r, a, now)
+	}
+	if err != nil {
 		p.fail(w, r, &failure{status: http.StatusInternalServerError, code: "cookie", message: textOurs, err: err}, a.Return)
 		return
 	}
@@ -182,7 +187,9 @@ func (p *Provider) signIn(w http.ResponseWriter, r *http.Request, a *attempt, co
 // exchange redeems a code and verifies what comes of it.
 func (p *Provider) exchange(ctx context.Context, a *attempt, code string) (*SignIn, claims, *failure) {
 	var c claims
-	ctx, cause := watched(p.client(ctx))
+	ctx, cancel := context.WithTimeout(p.client(ctx), callTimeout+keysPatience)
+	defer cancel()
+	ctx, cause := watched(ctx)
 	token, err := p.oauth.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		var refused *oauth2.RetrieveError

@@ -145,6 +145,25 @@ func TestTabs(t *testing.T) {
 	}
 }
 
+// A way back that does not fit into a cookie is given up, not the sign-in.
+func TestLongReturn(t *testing.T) {
+	w := newWorld(t)
+	s := w.newSite()
+	for back, want := range map[string]string{
+		"/a?" + strings.Repeat("b", 1000):  "/a?" + strings.Repeat("b", 1000),
+		"/a?" + strings.Repeat("b", 1100):  "/",
+		"/a?" + strings.Repeat("&", 1000):  "/", // each is 6 bytes in JSON
+		"//evil.example":                   "/",
+		"/\\evil.example":                  "/",
+		"https://evil.example/a?ReturnUrl": "/",
+	} {
+		b := s.browser()
+		if a := s.get(b, "/login?"+url.Values{"ReturnUrl": {back}}.Encode()); a.status != 200 || a.path != want || !s.signedIn(b) {
+			t.Errorf("%.40q: got %d at %.40q, want %.40q", back, a.status, a.path, want)
+		}
+	}
+}
+
 // callback returns the URL of a callback of b that has not been called yet.
 func (s *site) callback(b *http.Client, login string) string {
 	s.t.Helper()
