@@ -24,16 +24,16 @@ import (
 var commandsUsed = map[string]string{
 	"del": "1.0.0", "eval": "2.6.0", "evalsha": "2.6.0", "exists": "1.0.0", "get": "1.0.0",
 	"getrange": "2.4.0", "info": "1.0.0", "mget": "1.0.0", "pexpireat": "2.6.0", "time": "2.6.0", "wait": "3.0.0",
-	"set": "1.0.0", "set px": "2.6.12", "set pxat": "6.2.0", "set xx": "2.6.12",
+	"set": "1.0.0", "set ex": "2.6.12", "set px": "2.6.12", "set pxat": "6.2.0", "set xx": "2.6.12",
 	"zadd": "1.2.0", "zadd xx": "3.0.2", "zcard": "1.2.0", "zcount": "2.0.0", "zmscore": "6.2.0",
 	"zrange": "1.2.0", "zrange byscore": "6.2.0", "zrange withscores": "2.0.0", "zrangebyscore": "1.0.5", "zrangebyscore limit": "1.0.5",
 	"zrem": "1.2.0", "zrevrange": "1.2.0", "zrevrange withscores": "1.2.0",
 	"zscan": "2.8.0", "zscan count": "2.8.0", "zscore": "1.2.0",
 
 	// With History.
-	"hdel": "2.0.0", "hmget": "2.0.0", "hset": "2.0.0", "pttl": "2.6.0", "publish": "2.0.0",
+	"hdel": "2.0.0", "hmget": "2.0.0", "hset": "2.0.0", "pttl": "2.6.0", "publish": "2.0.0", "subscribe": "2.0.0",
 	"xadd": "5.0.0", "xadd minid": "6.2.0", "xadd nomkstream": "6.2.0", "xdel": "5.0.0", "xinfo": "5.0.0",
-	"xrange": "5.0.0", "xrange count": "5.0.0", // ( since 6.2.0
+	"xrange": "5.0.0", "xrange count": "5.0.0", "xrevrange": "5.0.0", // ( since 6.2.0
 	"zrange rev": "6.2.0", "zremrangebyscore": "1.2.0",
 }
 

@@ -41,6 +41,10 @@ func (SealKey) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText implements [encoding.TextMarshaler]. It does not reveal the key.
 func (SealKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
+// Seals reports whether what s writes is sealed, see [RedisConfig].SealKeys: for
+// who keeps secrets in [Ticket].Properties.
+func (s *RedisStore) Seals() bool { return s.seal.seals() }
+
 // A sealer encrypts the tickets of a store and makes the verifiers of its keys,
 // with two keys of each session's own: random nonces are good for 2^32 tickets
 // of one key (NIST SP 800-38D, 8.3), which all sessions together exceed.

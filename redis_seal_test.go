@@ -636,3 +636,26 @@ func TestSealedTicketTooLarge(t *testing.T) {
 		}
 	}
 }
+
+func TestSeals(t *testing.T) {
+	key := []SealKey{bytes.Repeat([]byte{1}, 32)}
+	client := redis.NewClient(&redis.Options{})
+	defer client.Close()
+	for _, tt := range []struct {
+		cfg  RedisConfig
+		want bool
+	}{
+		{RedisConfig{}, false},
+		{RedisConfig{SealKeys: key}, true},
+		{RedisConfig{SealKeys: key, DangerouslyAcceptUnsealed: true}, true},
+		{RedisConfig{SealKeys: key, DangerouslyWriteUnsealed: true}, false},
+	} {
+		s, err := NewRedisStore(client, tt.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Seals(); got != tt.want {
+			t.Errorf("%v: got %t, want %t", tt.cfg, got, tt.want)
+		}
+	}
+}

@@ -207,7 +207,7 @@ func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 // Go code in the documents is code of a test, so that it compiles. How far it
 // is indented there does not matter.
 func TestSnippets(t *testing.T) {
-	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go"), "")
+	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go", "../oidc/*_test.go"), "")
 	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
 		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
 			block, _, _ := strings.Cut(block, "```")
@@ -223,7 +223,7 @@ var indent = regexp.MustCompile(`(?m)^\t+`)
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
