@@ -58,5 +58,7 @@
 // aspnetcore one that shares sessions with ASP.NET Core applications.
 //
 // Packages devices and admin are the pages where users and operators see
-// sessions and end them.
+// sessions and end them. Package forwardauth guards what is behind a proxy. The
+// module frameworks has adapters for routers and RPC, the module oidc sign-in
+// through a provider.
 package ticketstore
