@@ -200,6 +200,7 @@ func (w *world) request(e event, b *browser, i *instance, path string) {
 	w.mu.Lock()
 	v := &visit{user: b.user, cookie: b.cookie(), begun: w.next(), sent: time.Now()}
 	id := w.ids[v.cookie]
+	lived := w.sessions[id] != nil && w.sessions[id].lives() // before another tab used it
 	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), visitKey{}, v))
 	defer cancel()
@@ -240,7 +241,7 @@ func (w *world) request(e event, b *browser, i *instance, path string) {
 			w.fail("%s was used and lives only until %v", f.name, f.till)
 		}
 	case http.StatusUnauthorized:
-		if f.lives() && !f.shared {
+		if lived && f.lives() && !f.shared {
 			w.fail("%s: signed out of it", f.name)
 		}
 	case http.StatusConflict:
