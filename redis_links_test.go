@@ -562,3 +562,21 @@ func TestLinksOfTickets(t *testing.T) {
 		t.Errorf("no EndsAt: got %v, want ErrInvalidTicket", err)
 	}
 }
+
+func FuzzParsePointer(f *testing.F) {
+	id := uuid.NewString()
+	for _, entry := range []string{pointerTo(0x2b, id, "alice") + "1", pointerTo(0, id, "a b") + "-1", "", " ", "zz" + shortID(id) + "a 1"} {
+		f.Add(entry)
+	}
+	f.Fuzz(func(t *testing.T, entry string) {
+		p, err := parsePointer(entry, "60001")
+		if err != nil {
+			return
+		}
+		again, err := parsePointer(pointerTo(byte(p.partition), p.id, p.subject)+fmt.Sprint(p.began), "60001")
+		p.entry, again.entry = "", ""
+		if err != nil || again != p || p.expiry != 1 || p.subject == "" {
+			t.Errorf("%q: got %+v, then %+v, %v", entry, p, again, err)
+		}
+	})
+}
