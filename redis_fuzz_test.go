@@ -26,7 +26,7 @@ func FuzzRecord(f *testing.F) {
 		"2 u Abcdefghi-_ <current> - 0 alice\n", "2 u Abcdefghi-_ <current> <previous> 1790000000000 alice\n",
 		"2 n10000 Abcdefghi-_ <current> <previous> 1790000000000 alice\n", "2 n0 Abcdefghi-_ <previous> <current> 0 alice\n",
 		"2 x Abcdefghi-_ <current> - 0 alice\n", "1 Abcdefghi-_ <current> - 0 alice\n", "2 u Abcdefghi-_ <current> - 0 bob\n",
-		"2 n0 Abcdefghi-_ <current> <\r> 0 alice\n",
+		"2 n0 Abcdefghi-_ <current> <\r> 0 alice\n", "2 n0 Abcdefghi-_ <current>  0 alice\n",
 	} {
 		f.Add(envelope + string(ticket))
 	}

@@ -1,12 +1,14 @@
 package ticketstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,6 +23,7 @@ const (
 	sweepBatch     = 100  // sessions that a script ends, so that others do not wait long
 	sweepPage      = 4096 // of which those of a subject are ended together
 	maxSweepRounds = 50   // of a partition, by a call that reads endings
+	sweepsAtOnce   = 8
 )
 
 // telling returns keys and args as a script wants them that tells of endings, if
@@ -196,21 +199,22 @@ func (s *RedisStore) Endings(ctx context.Context, cursor string, limit int) (end
 func (s *RedisStore) told(ctx context.Context, order []byte, at endingsCursor, limit int) (endings []Ending, next endingsCursor, err error) {
 	var replies []toldReply
 	var now int64
-	for range maxSweepRounds {
+	for rounds := maxSweepRounds; ; rounds-- {
 		if replies, now, err = s.readEndings(ctx, order, at, limit); err != nil {
 			return nil, at, err
 		}
-		expired := false
-		for i, r := range replies {
-			if len(r.expired) > 0 {
-				expired = true
-				if _, err := s.sweep(ctx, order[i], "expired", r.expired); err != nil {
-					return nil, at, err
-				}
-			}
-		}
-		if !expired {
+		if rounds == 0 {
 			break
+		}
+		some, more, err := s.sweepExpired(ctx, order, replies)
+		if err != nil {
+			return nil, at, err
+		}
+		if !some {
+			break
+		}
+		if !more { // what has expired since then is for the next call
+			rounds = 1
 		}
 	}
 	lost := at.read > 0 && now-at.read > s.history.Milliseconds()
@@ -246,6 +250,32 @@ func (s *RedisStore) told(ctx context.Context, order []byte, at endingsCursor, l
 		err = ErrEndingsLost
 	}
 	return endings, next, err
+}
+
+// sweepExpired tells of what has expired, if there is some, of several partitions
+// at once; more is set if there may be more of it.
+func (s *RedisStore) sweepExpired(ctx context.Context, order []byte, replies []toldReply) (some, more bool, err error) {
+	var group sync.WaitGroup
+	errs := make(chan error, len(replies))
+	slots := make(chan struct{}, sweepsAtOnce)
+	for i, r := range replies {
+		if len(r.expired) == 0 {
+			continue
+		}
+		some, more = true, more || len(r.expired) >= sweepBatch
+		slots <- struct{}{}
+		group.Go(func() {
+			_, err := s.sweep(ctx, order[i], "expired", r.expired)
+			errs <- err
+			<-slots
+		})
+	}
+	group.Wait()
+	close(errs)
+	for e := range errs {
+		err = cmp.Or(err, e)
+	}
+	return some, more, err
 }
 
 type (

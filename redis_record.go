@@ -141,7 +141,7 @@ func parseEnvelope(record []byte) (envelope, error) {
 	if bytes.ContainsAny(line[:len(line)-len(subject)], "\t\v\f\r") { // where a word ends in the scripts, too
 		return envelope{}, errBadEnvelope
 	}
-	if err != nil || !isState(e.state) || len(e.revision) != 11 || len(e.verifier) != 43 || validateSubject(e.subject) != nil {
+	if err != nil || !isState(e.state) || len(e.revision) != 11 || len(e.verifier) != 43 || e.previous == "" || validateSubject(e.subject) != nil {
 		return envelope{}, errBadEnvelope
 	}
 	return e, nil
