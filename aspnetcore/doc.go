@@ -51,6 +51,10 @@
 //     sign-in that is under way meanwhile, of either runtime, survives them.
 //     Disable the account first, where both look at sign-in, then call
 //     RevokeAll, and once more when the sign-ins that had looked before are done.
+//   - It is no [ticketstore.LinkIndex], and refuses a ticket with Links: the
+//     sessions of the module oidc have some. Beside an application that signs
+//     users in through a provider, let that handle the provider's logouts, and
+//     end sessions with Revoke and RevokeAll, which .NET heeds.
 //   - Times are kept to the second, and all sessions are in one slot of a Redis
 //     Cluster, which InstanceName has to name.
 //   - It takes SHA-1, to tell one record from another in few bytes, as the
@@ -65,7 +69,7 @@
 // class knows neither, and RedisTicketStore.cs the second. The application may
 // renew a ticket past them, and then accepts it while Go does not.
 //
-// A RedisStore with [Serializer] has all of this, endings and marks too; but
+// A RedisStore with [Serializer] has all of this, endings, marks and links too; but
 // .NET finds no ticket there.
 //
 // # What becomes of a ticket
