@@ -526,5 +526,5 @@ func (c *counter) take() string {
 // isMark reports whether a key is a mark, which stays for an hour whatever ends.
 func isMark(key string) bool {
 	_, name, _ := strings.Cut(key, "}")
-	return name == "revoked" || strings.HasPrefix(name, "revoked:")
+	return name == "revoked" || name == "unlinked" || strings.HasPrefix(name, "revoked:")
 }

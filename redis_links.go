@@ -25,7 +25,7 @@ import (
 // marks; RevokeLinked first marks, then reads the pointers. So one of the two
 // sees the other, whatever comes between.
 
-const linkPage = 4000 // pointers that RevokeLinked reads at once
+const linkPage = 2000 // pointers that RevokeLinked reads at once
 
 // linkTag is how the keys of a link begin. A hash is short, and has no braces.
 func (s *RedisStore) linkTag(link string) string {

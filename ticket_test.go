@@ -38,6 +38,8 @@ func fullTicket() *Ticket {
 		ExpiresAt:       at.Add(time.Hour),
 		EndsAt:          at.Add(12 * time.Hour),
 		IdleTimeout:     90 * time.Second,
+		Links:           []string{"sid 1", "https://idp.example {ä}"},
+		LinkedAt:        at.Add(-2 * time.Second),
 		Persistent:      true,
 		Revision:        "0123456789abcdef",
 	}

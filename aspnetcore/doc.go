@@ -74,8 +74,8 @@
 // .persistent of AuthenticationProperties. Times are cut to the second, so an
 // expiry is never later.
 //
-// SignedInAt, AuthenticatedAt, EndsAt, IdleTimeout, Device and SeenFrom travel
-// in items of ours, whose keys begin with "ticketstore.". ASP.NET Core keeps
+// SignedInAt, AuthenticatedAt, EndsAt, IdleTimeout, Device, SeenFrom, Links and
+// LinkedAt travel in items of ours, whose keys begin with "ticketstore.". ASP.NET Core keeps
 // items that it does not know when it renews a ticket by activity; a sign-in
 // there begins with new ones. Where they are missing:
 //

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/subjects"
 )
 
 // Items of AuthenticationProperties that say something about a ticket. All but
@@ -32,6 +33,8 @@ const (
 	itemAddr            = ownPrefix + "device.addr"
 	itemSeenAgent       = ownPrefix + "seenFrom.userAgent"
 	itemSeenAddr        = ownPrefix + "seenFrom.addr"
+	itemLinks           = ownPrefix + "links" // a line each
+	itemLinkedAt        = ownPrefix + "linkedAt"
 	itemFilled          = ownPrefix + "filled"
 )
 
@@ -49,7 +52,7 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 		}
 		m[k] = v
 	}
-	for name, at := range map[string]time.Time{"SignedInAt": t.SignedInAt, "AuthenticatedAt": t.AuthenticatedAt, "IssuedAt": t.IssuedAt, "ExpiresAt": t.ExpiresAt, "EndsAt": t.EndsAt} {
+	for name, at := range map[string]time.Time{"SignedInAt": t.SignedInAt, "AuthenticatedAt": t.AuthenticatedAt, "IssuedAt": t.IssuedAt, "ExpiresAt": t.ExpiresAt, "EndsAt": t.EndsAt, "LinkedAt": t.LinkedAt} {
 		if y := at.UTC().Year(); y < 1 || y > 9999 || !at.IsZero() && at.Truncate(time.Second).IsZero() {
 			return nil, fmt.Errorf("%s, %v, is outside of .NET's years", name, at)
 		}
@@ -66,9 +69,13 @@ func toItems(t *ticketstore.Ticket, filled []string) ([]pair, error) {
 	if t.IdleTimeout != 0 || window(t) > 0 {
 		m[itemIdleTimeout] = formatIdleTimeout(t.IdleTimeout)
 	}
+	if err := subjects.CheckLinks(t.Links); err != nil {
+		return nil, err
+	}
 	for k, v := range map[string]string{
 		itemAuthenticatedAt: formatOwnTime(t.AuthenticatedAt),
-		itemUserAgent:       t.Device.UserAgent, itemAddr: formatAddr(t.Device.Addr),
+		itemLinks:           strings.Join(t.Links, "\n"), itemLinkedAt: formatOwnTime(t.LinkedAt),
+		itemUserAgent: t.Device.UserAgent, itemAddr: formatAddr(t.Device.Addr),
 		itemSeenAgent: t.SeenFrom.UserAgent, itemSeenAddr: formatAddr(t.SeenFrom.Addr),
 		itemFilled: joinFilled(filled),
 	} {
@@ -124,6 +131,11 @@ func fromItems(t *ticketstore.Ticket, items []pair) (filled []string, err error)
 			t.SeenFrom.UserAgent = it.value
 		case itemSeenAddr:
 			t.SeenFrom.Addr, err = parseAddr(it.value)
+		case itemLinks:
+			t.Links = strings.Split(it.value, "\n")
+			err = subjects.CheckLinks(t.Links)
+		case itemLinkedAt:
+			t.LinkedAt, err = parseOwnTime(it.value)
 		case itemFilled:
 			filled, err = splitFilled(it.value)
 		default:

@@ -50,6 +50,8 @@ func fullTicket() *ticketstore.Ticket {
 		ExpiresAt:       at.Add(time.Hour),
 		EndsAt:          at.Add(12 * time.Hour),
 		IdleTimeout:     90 * time.Second,
+		Links:           []string{"sid 1", "https://idp.example {ä}"},
+		LinkedAt:        at.Add(-2 * time.Second),
 		Persistent:      true,
 	}
 }
@@ -430,6 +432,10 @@ func TestRefusesToRead(t *testing.T) {
 		{pair{itemIdleTimeout, "60m"}, itemIdleTimeout},
 		{pair{itemAddr, "secret"}, itemAddr},
 		{pair{itemSeenAddr, ""}, itemSeenAddr},
+		{pair{itemLinks, ""}, itemLinks},
+		{pair{itemLinks, "secret\nsecret"}, itemLinks},
+		{pair{itemLinks, "a\r\nb"}, itemLinks},
+		{pair{itemLinkedAt, "1772600767"}, itemLinkedAt},
 		{pair{itemFilled, "x"}, itemFilled},
 	} {
 		tk, err := readItems(t, test.it)

@@ -59,6 +59,9 @@ func (s *Store) Store(ctx context.Context, t *ticketstore.Ticket) (ticketstore.K
 	if err := t.Validate(clock.Now(ctx)); err != nil {
 		return "", err
 	}
+	if len(t.Links) > 0 {
+		return "", fmt.Errorf("%w: it has Links, and this Store is no LinkIndex", ticketstore.ErrInvalidTicket)
+	}
 	var secret [32]byte
 	rand.Read(secret[:]) // never fails, see crypto/rand
 	key := ticketstore.Key(s.prefix + base64.RawURLEncoding.EncodeToString(secret[:]))

@@ -28,6 +28,8 @@ type wireTicket struct {
 	IdleTimeout     int64             `cbor:"10,keyasint,omitempty"` // ms
 	Persistent      bool              `cbor:"11,keyasint,omitempty"`
 	AuthenticatedAt *int64            `cbor:"12,keyasint,omitempty"` // ms since SignedInAt; since 1970 if there is none
+	Links           []string          `cbor:"13,keyasint,omitempty"`
+	LinkedAt        *int64            `cbor:"14,keyasint,omitempty"` // as AuthenticatedAt
 }
 
 type wireIdentity struct {
@@ -55,7 +57,7 @@ type wireDevice struct {
 
 // toWire returns t as CBOR has it, and whether it can be given back as it is.
 func toWire(t *ticketstore.Ticket) (w wireTicket, ok bool) {
-	if t == nil || subjects.Check(t.Subject) != nil || t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond {
+	if t == nil || subjects.Check(t.Subject) != nil || t.IdleTimeout != 0 && t.IdleTimeout < time.Millisecond || subjects.CheckLinks(t.Links) != nil {
 		return w, false
 	}
 	ok = true
@@ -111,6 +113,8 @@ func toWire(t *ticketstore.Ticket) (w wireTicket, ok bool) {
 		EndsAt:          millis(t.EndsAt, t.SignedInAt),
 		IdleTimeout:     t.IdleTimeout.Milliseconds(),
 		Persistent:      t.Persistent,
+		Links:           t.Links,
+		LinkedAt:        millis(t.LinkedAt, t.SignedInAt),
 	}
 	for i := range t.Identities {
 		w.Identities = append(w.Identities, identity(&t.Identities[i], 1))
@@ -138,6 +142,10 @@ func (w *wireTicket) ticket() (*ticketstore.Ticket, error) {
 		Properties:  w.Properties,
 		IdleTimeout: time.Duration(w.IdleTimeout) * time.Millisecond,
 		Persistent:  w.Persistent,
+		Links:       w.Links,
+	}
+	if err := subjects.CheckLinks(t.Links); err != nil {
+		return nil, err
 	}
 	for _, at := range []struct {
 		ms          *int64
@@ -148,6 +156,7 @@ func (w *wireTicket) ticket() (*ticketstore.Ticket, error) {
 		{w.IssuedAt, &t.IssuedAt, &t.SignedInAt},
 		{w.ExpiresAt, &t.ExpiresAt, &t.IssuedAt},
 		{w.EndsAt, &t.EndsAt, &t.SignedInAt},
+		{w.LinkedAt, &t.LinkedAt, &t.SignedInAt},
 	} {
 		if at.ms == nil {
 			continue

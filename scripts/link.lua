@@ -3,7 +3,7 @@
 --   linked   partition in hex, what the census has of the session, a space, when
 --            it began (ms) -> when it ends at the latest, and a minute more
 -- KEYS 1 pointers of the link
--- ARGV 1 the pointer up to the space, 2 when the session ends at the latest,
+-- ARGV 1 the pointer up to when it began, 2 when the session ends at the latest,
 --      3 when it began by the clock of whoever issued it ('' for that of Redis),
 --      4 for how long its sign-in has been under way
 -- reply when it began
@@ -11,7 +11,7 @@ local pointers, t = KEYS[1], now()
 local began = ARGV[3]
 if began == '' then began = string.format('%.0f', t - ARGV[4]) end
 local till = ARGV[2] + 60000
-local pointer = ARGV[1] .. ' ' .. began
+local pointer = ARGV[1] .. began
 if broken(redis.pcall('ZADD', pointers, till, pointer)) then
   redis.call('DEL', pointers)
   redis.call('ZADD', pointers, till, pointer)

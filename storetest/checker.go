@@ -27,6 +27,7 @@ type checker struct {
 	store     ticketstore.TicketStore
 	index     ticketstore.SessionIndex // nil if there is none
 	rotator   ticketstore.KeyRotator   // nil if there is none
+	links     ticketstore.LinkIndex    // nil if there is none
 	historian historian                // nil if there is none, or if it remembers nothing
 	now       func() time.Time
 	advance   func(time.Duration)
@@ -40,6 +41,7 @@ func newChecker(f Fixture) *checker {
 	c := &checker{ctx: f.Context, store: f.Store, now: f.Now, advance: f.Advance, unit: f.Unit, cap: f.Cap, marks: f.Marks}
 	c.index, _ = f.Store.(ticketstore.SessionIndex)
 	c.rotator, _ = f.Store.(ticketstore.KeyRotator)
+	c.links, _ = f.Store.(ticketstore.LinkIndex)
 	if c.ctx == nil {
 		c.ctx = context.Background()
 	}

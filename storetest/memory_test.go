@@ -27,13 +27,14 @@ type memory struct {
 	refuse bool
 	do     steps
 
-	mu       sync.Mutex // held during each step
-	now      time.Time
-	count    int // of sign-ins
-	sessions map[string]*record
-	begun    []*begun
-	endings  []ending
-	marks    map[string]time.Time
+	mu        sync.Mutex // held during each step
+	now       time.Time
+	count     int // of sign-ins
+	sessions  map[string]*record
+	begun     []*begun
+	endings   []ending
+	marks     map[string]time.Time
+	linkMarks map[string]linkMark
 }
 
 // A record is one session, live or expired.
@@ -78,16 +79,20 @@ type steps struct {
 	past   func(subject string) []ending
 	read   func(cursor string, limit int) ([]ending, string, error)
 	marked func(t *ticket) bool
+
+	has          func(t *ticket, link string) bool
+	markLink     func(link string, before time.Time)
+	revokeLinked func(link string, before time.Time, progress func(int)) int
 }
 
 const memoryCap = 4
 
 func newMemory(unit time.Duration, refuse bool) *memory {
-	m := &memory{unit: unit, cap: memoryCap, refuse: refuse, sessions: map[string]*record{}, marks: map[string]time.Time{},
+	m := &memory{unit: unit, cap: memoryCap, refuse: refuse, sessions: map[string]*record{}, marks: map[string]time.Time{}, linkMarks: map[string]linkMark{},
 		now: time.Date(2026, 5, 4, 3, 2, 1, 987654321, time.UTC)}
 	m.do = steps{m.store, m.renew, m.rotate, m.retrieve, m.remove, m.list, m.session, m.look, m.revoke, m.revokeAll, m.revokeOthers,
 		m.live, m.find, m.use, m.one, m.end, m.valid, m.current, m.own, m.replaced, m.makeRoom, m.newKey, m.newID,
-		m.tell, m.past, m.read, m.marked}
+		m.tell, m.past, m.read, m.marked, m.has, m.markLink, m.revokeLinked}
 	return m
 }
 
@@ -109,7 +114,7 @@ func (m *memory) fixture() Fixture {
 func (m *memory) Store(ctx context.Context, t *ticket) (key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.do.marked(t) {
+	if m.do.marked(t) || m.unlinked(t) {
 		return "", ticketstore.ErrConflict
 	}
 	k, err := m.do.store(ctx, t)
@@ -382,7 +387,7 @@ func (m *memory) end(r *record) { delete(m.sessions, r.ID) }
 func (m *memory) valid(t *ticket) error {
 	switch {
 	case t.Subject == "", len(t.Subject) > 1024, !utf8.ValidString(t.Subject), strings.ContainsFunc(t.Subject, unicode.IsControl),
-		!t.ExpiresAt.After(m.now), !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
+		!t.ExpiresAt.After(m.now), len(t.Links) > 0 && t.EndsAt.IsZero(), !t.EndsAt.IsZero() && t.ExpiresAt.After(t.EndsAt):
 		return ticketstore.ErrInvalidTicket
 	}
 	return nil
@@ -394,7 +399,7 @@ func (m *memory) current(r *record, t *ticket) bool { return t.Revision == r.Rev
 // own returns t as the store keeps it.
 func (m *memory) own(t *ticket) *ticket {
 	t = t.Clone()
-	for _, v := range []*time.Time{&t.SignedInAt, &t.AuthenticatedAt, &t.IssuedAt, &t.ExpiresAt, &t.EndsAt} {
+	for _, v := range []*time.Time{&t.SignedInAt, &t.AuthenticatedAt, &t.IssuedAt, &t.ExpiresAt, &t.EndsAt, &t.LinkedAt} {
 		*v = v.Truncate(m.unit)
 	}
 	return t

@@ -19,7 +19,7 @@ type mutant struct {
 }
 
 func mutants() []mutant {
-	return slices.Concat(storeMutants, renewMutants, retrieveMutants, removeMutants, indexMutants, rotateMutants, capMutants, endingsMutants)
+	return slices.Concat(storeMutants, renewMutants, retrieveMutants, removeMutants, indexMutants, rotateMutants, capMutants, endingsMutants, linkMutants)
 }
 
 // accept has the store keep tickets that are invalid for the one reason given.

@@ -23,12 +23,13 @@ const (
 	limit
 	history
 	marks
+	links
 )
 
 // rules returns all rules.
 func rules() []rule {
 	return slices.Concat(storeRules, renewRules, retrieveRules, removeRules, concurrentRules,
-		sessionsRules, revokeRules, rotateRules, unusedRules, capRules, endingsRules)
+		sessionsRules, revokeRules, rotateRules, unusedRules, capRules, endingsRules, linkRules)
 }
 
 // missing says what the store lacks to be checked against r; empty if nothing.
@@ -44,6 +45,8 @@ func (r rule) missing(c *checker) string {
 		return fmt.Sprintf("%T remembers no endings", c.store)
 	case r.needs == marks && (!c.marks || c.index == nil):
 		return "the fixture has no Marks"
+	case r.needs == links && c.links == nil:
+		return fmt.Sprintf("%T is no ticketstore.LinkIndex", c.store)
 	}
 	return ""
 }

@@ -23,7 +23,7 @@ var storeRules = []rule{
 	{"Store/valid_subjects", "Subject is the user: 1 to 1,024 bytes of valid UTF-8 without control characters.", basics, storeValidSubjects},
 	{"Store/invalid_subjects", "It returns ErrInvalidTicket if t has no valid subject", basics, storeInvalidSubjects},
 	{"Store/valid_expiries", "EndsAt is when the session ends, however active.", basics, storeValidExpiries},
-	{"Store/invalid_expiries", "or if its ExpiresAt is zero, past, or after EndsAt", basics, storeInvalidExpiries},
+	{"Store/invalid_expiries", "if its ExpiresAt is zero, past, or after EndsAt", basics, storeInvalidExpiries},
 	{"Store/fails", "If Store returns an error, there is no new session that anyone has the key of.", basics, storeFails},
 	{"Store/canceled", "If Store returns an error, there is no new session that anyone has the key of.", basics, storeCanceled},
 }

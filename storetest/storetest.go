@@ -2,8 +2,8 @@
 // contract that its documentation states, sentence by sentence.
 //
 // A store of one's own calls [Run] from a test. What the store can do besides,
-// [ticketstore.SessionIndex] and [ticketstore.KeyRotator], is checked if it is
-// there; so are methods History and Endings like those of
+// [ticketstore.SessionIndex], [ticketstore.KeyRotator] and
+// [ticketstore.LinkIndex], is checked if it is there; so are methods History and Endings like those of
 // [ticketstore.RedisStore], unless they return [errors.ErrUnsupported]. Not checked is what a test cannot bring about from outside: tickets
 // that cannot be read, and outages other than a canceled context.
 package storetest

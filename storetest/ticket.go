@@ -104,7 +104,7 @@ func sameFields(got, wanted *ticketstore.Ticket) error {
 func fields(t *ticketstore.Ticket) (string, error) {
 	u := *t
 	u.ID = ""
-	u.SignedInAt, u.AuthenticatedAt, u.IssuedAt, u.ExpiresAt, u.EndsAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	u.SignedInAt, u.AuthenticatedAt, u.IssuedAt, u.ExpiresAt, u.EndsAt, u.LinkedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	b, err := json.Marshal(u)
 	return string(b), err
 }
@@ -114,6 +114,7 @@ func sameTimes(got, wanted *ticketstore.Ticket, unit time.Duration) error {
 	return errors.Join(
 		sameTime("SignedInAt", got.SignedInAt, wanted.SignedInAt, unit),
 		sameTime("AuthenticatedAt", got.AuthenticatedAt, wanted.AuthenticatedAt, unit),
+		sameTime("LinkedAt", got.LinkedAt, wanted.LinkedAt, unit),
 		sameTime("IssuedAt", got.IssuedAt, wanted.IssuedAt, unit),
 		sameEnd("ExpiresAt", got.ExpiresAt, wanted.ExpiresAt, unit),
 		sameEnd("EndsAt", got.EndsAt, wanted.EndsAt, unit))
@@ -145,7 +146,7 @@ func (c *checker) sameSession(got ticketstore.Session, t *ticketstore.Ticket) er
 		ID: t.ID, Subject: t.Subject, Scheme: t.Scheme, Device: t.Device, SeenFrom: t.SeenFrom, Persistent: t.Persistent,
 		SignedInAt: got.SignedInAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt,
 	}
-	times := &ticketstore.Ticket{SignedInAt: got.SignedInAt, AuthenticatedAt: t.AuthenticatedAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt}
+	times := &ticketstore.Ticket{SignedInAt: got.SignedInAt, AuthenticatedAt: t.AuthenticatedAt, IssuedAt: got.IssuedAt, ExpiresAt: got.ExpiresAt, EndsAt: got.EndsAt, LinkedAt: t.LinkedAt}
 	return errors.Join(equal("session", got, wanted), sameTimes(times, t, c.unit))
 }
 

@@ -156,6 +156,9 @@ func (b *bench) ticket(p int, seed uint64) *ticketstore.Ticket {
 	t.ExpiresAt = t.IssuedAt.Add(24 * time.Hour)
 	t.EndsAt = t.SignedInAt.Add(30 * 24 * time.Hour)
 	t.Persistent = r.IntN(2) == 0
+	if b.linked {
+		t.Links = []string{link}
+	}
 	return t
 }
 

@@ -58,9 +58,13 @@ type bench struct {
 	people  []person
 	stored  []session // by person, newest first
 	cursors []string  // of all pages
+	linked  bool      // all have link
 	perEach int       // bytes that a session takes
 	rows    [3][]row  // of calls, totals, weights
 }
+
+// link is that of all sessions, if they have one.
+const link = "client"
 
 // run does what args say, writes the table to stdout and progress to stderr.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -76,6 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	f.BoolVar(&b.compact, "compact", false, "keep tickets in the format of the module compact")
 	f.DurationVar(&b.config.History, "history", 0, "remember endings for so long")
 	revoke := f.Bool("revoke", false, "time RevokeEverybody, which ends them all, and nothing else")
+	f.BoolVar(&b.linked, "linked", false, "give all sessions one link; time RevokeLinked, which ends them all, and nothing else")
 	timeout := f.Duration("timeout", 20*time.Minute, "when to give up")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -110,8 +115,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	steps := []func(context.Context) error{b.fill, b.verify, b.measure, b.weigh}
-	if *revoke {
-		steps = []func(context.Context) error{b.fill, b.revokeAll}
+	revokeLinked := func(ctx context.Context, progress func(int)) (int, error) {
+		return b.store.RevokeLinked(ctx, link, time.Time{}, progress)
+	}
+	switch {
+	case *revoke:
+		steps = []func(context.Context) error{b.fill, b.revokeAll("RevokeEverybody", b.store.RevokeEverybody)}
+	case b.linked:
+		steps = []func(context.Context) error{b.fill, b.revokeAll("RevokeLinked", revokeLinked)}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

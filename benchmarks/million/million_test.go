@@ -74,12 +74,12 @@ func TestOwnRedis(t *testing.T) {
 
 func TestRevoke(t *testing.T) {
 	redistest.Start(t) // skips without redis-server
-	for _, history := range []string{"0", "1h"} {
+	for args, call := range map[string]string{"-revoke -history 0": "RevokeEverybody", "-revoke -history 1h": "RevokeEverybody", "-linked": "RevokeLinked"} {
 		var out, progress bytes.Buffer
-		if err := run(t.Context(), append([]string{"-revoke", "-history", history}, small...), &out, &progress); err != nil {
+		if err := run(t.Context(), append(strings.Fields(args), small...), &out, &progress); err != nil {
 			t.Fatal(err)
 		}
-		for _, line := range []string{"`RevokeEverybody` | 1", "`PING` of another client, during `RevokeEverybody` | [0-9,]+"} {
+		for _, line := range []string{"`" + call + "` | 1", "`PING` of another client, during `" + call + "` | [0-9,]+"} {
 			if !regexp.MustCompile(`(?m)^\| ` + line + ` \| [\d.]+ m?s \|`).MatchString(out.String()) {
 				t.Errorf("the table has no line %s with a figure: %s", line, out.String())
 			}

@@ -12,9 +12,13 @@ import (
 	"github.com/ticketstore/ticketstore/benchmarks/internal/rig"
 )
 
-// revokeAll ends all sessions, and asks by another client how long Redis is
-// busy with others meanwhile.
-func (b *bench) revokeAll(ctx context.Context) error {
+// revokeAll ends all sessions by a call, and asks by another client how long
+// Redis is busy with others meanwhile.
+func (b *bench) revokeAll(name string, call func(ctx context.Context, progress func(revoked int)) (revoked int, err error)) func(context.Context) error {
+	return func(ctx context.Context) error { return b.revoke(ctx, name, call) }
+}
+
+func (b *bench) revoke(ctx context.Context, name string, call func(ctx context.Context, progress func(revoked int)) (revoked int, err error)) error {
 	if err := b.client.ConfigResetStat(ctx).Err(); err != nil {
 		return err
 	}
@@ -34,9 +38,9 @@ func (b *bench) revokeAll(ctx context.Context) error {
 	}
 	revoked := 0
 	busy, err := b.pings(ctx, func() error {
-		return b.total(ctx, "`RevokeEverybody`", func(ctx context.Context) (err error) {
+		return b.total(ctx, "`"+name+"`", func(ctx context.Context) (err error) {
 			said := time.Now()
-			revoked, err = b.store.RevokeEverybody(ctx, func(n int) {
+			revoked, err = call(ctx, func(n int) {
 				if time.Since(said) > 5*time.Second {
 					said = time.Now()
 					fmt.Fprintln(b.progress, "ended", rig.Group(n))
@@ -50,13 +54,13 @@ func (b *bench) revokeAll(ctx context.Context) error {
 	}
 	left, err := b.store.Count(ctx)
 	if err == nil && (revoked != b.sessions || left != (ticketstore.Counts{})) {
-		err = fmt.Errorf("RevokeEverybody: got %d, want %d; %+v are left", revoked, b.sessions, left)
+		err = fmt.Errorf(name+": got %d, want %d; %+v are left", revoked, b.sessions, left)
 	}
 	if err != nil {
 		return err
 	}
 	b.add(calls, row{"`PING` of another client, Redis idle", rig.Group(len(idle)), ms(quantile(idle, 0.5)), ms(quantile(idle, 0.99)), "", "longest " + ms(idle[len(idle)-1])})
-	b.add(calls, row{"`PING` of another client, during `RevokeEverybody`", rig.Group(len(busy)), ms(quantile(busy, 0.5)), ms(quantile(busy, 0.99)), "", "longest " + ms(busy[len(busy)-1])})
+	b.add(calls, row{"`PING` of another client, during `" + name + "`", rig.Group(len(busy)), ms(quantile(busy, 0.5)), ms(quantile(busy, 0.99)), "", "longest " + ms(busy[len(busy)-1])})
 	after, err := rig.RedisCPU(ctx, b.client)
 	if err != nil {
 		return err
