@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"html"
 	"io"
 	"net/http"
@@ -13,8 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/ticketstore/ticketstore/examples/oidc/provider"
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
@@ -253,92 +251,12 @@ func TestEmbeddedProvider(t *testing.T) {
 
 // A certified provider: npm's oidc-provider, in provider/.
 func TestCertifiedProvider(t *testing.T) {
-	issuer, register := startProvider(t)
+	issuer, register := provider.Start(t)
 	shop, support, _ := start(t, "-insecure", "-provider", issuer)
 	register(shop)
 	register(support)
 	testTogether(t, shop, support, issuer+"/session/end",
 		[]string{"login", "alice", "password", "any"}, []string{"logout", "yes"})
-}
-
-// startProvider runs provider/server.mjs until the test ends. It returns its
-// issuer, and a function that registers an application.
-func startProvider(t *testing.T) (issuer string, register func(url string)) {
-	t.Helper()
-	for _, name := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not on the PATH", name)
-		} else if err != nil {
-			t.Skipf("%s is not on the PATH: no certified provider", name)
-		}
-	}
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "server.mjs"} {
-		data, err := os.ReadFile(filepath.Join("provider", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*redistest.Patience)
-	defer cancel()
-	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	npm.Dir, npm.WaitDelay = dir, redistest.Patience
-	if out, err := npm.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	node := exec.Command("node", "server.mjs")
-	node.Dir, node.WaitDelay = dir, redistest.Patience
-	var stderr bytes.Buffer
-	node.Stderr = &stderr
-	stdin, err := node.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(5*redistest.Patience, func() { node.Process.Kill() })
-	lines := make(chan string, 100)
-	go func() {
-		defer close(lines)
-		for s := bufio.NewScanner(stdout); s.Scan(); {
-			lines <- s.Text()
-		}
-	}()
-	t.Cleanup(func() {
-		defer timer.Stop()
-		stdin.Close() // which ends it
-		for line := range lines {
-			if !strings.HasPrefix(line, "oidc-provider NOTICE: ") { // that it is not for production
-				t.Errorf("the provider says: %s", line) // of a logout that failed, say
-			}
-		}
-		if err := node.Wait(); err != nil || t.Failed() {
-			t.Errorf("node: %v\n%s", err, &stderr)
-		}
-	})
-	line := func(prefix string) string {
-		t.Helper()
-		got, ok := <-lines
-		rest, found := strings.CutPrefix(got, prefix)
-		if !ok || !found {
-			t.Fatalf("the provider says %q, want %q", got, prefix)
-		}
-		return rest
-	}
-	issuer = line("Issuer ")
-	return issuer, func(url string) {
-		t.Helper()
-		fmt.Fprintln(stdin, url)
-		line("Registered ")
-	}
 }
 
 // What the small provider must refuse, or it would not show that the
