@@ -18,7 +18,7 @@ function start(issuer) {
     clients,
     jwks: { keys: [{ ...jwk, use: 'sig' }] },
     cookies: { keys },
-    features: { backchannelLogout: { enabled: true } },
+    features: { backchannelLogout: { enabled: true }, devInteractions: { enabled: false } },
     claims: { openid: ['sub'], profile: ['name'] },
     conformIdTokenClaims: false, // name is in the ID token
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id }) }),
@@ -32,10 +32,24 @@ function start(issuer) {
   });
   provider.on('backchannel.error', (ctx, err, client) => console.log(`no logout at ${client.clientId}: ${err}`));
   provider.on('server_error', (ctx, err) => console.log(err));
-  return provider.callback();
+  const rest = provider.callback();
+  return async (req, res) => {
+    if (!req.url.startsWith('/interaction/')) return rest(req, res);
+    if (req.method !== 'POST') {
+      res.setHeader('Content-Type', 'text/html; charset=utf-8');
+      return res.end(login);
+    }
+    let body = '';
+    for await (const chunk of req) body += chunk;
+    const accountId = new URLSearchParams(body).get('login') || 'nobody';
+    return provider.interactionFinished(req, res, { login: { accountId } });
+  };
 }
 
-const server = createServer((req, res) => handle(req, res));
+const login = `<!doctype html><html lang="en"><title>Sign in</title><link rel="icon" href="data:,">
+<h1>Sign in</h1><form method="post"><label>User name <input name="login" required></label> <button>Sign in</button></form></html>`;
+
+const server = createServer((req, res) => handle(req, res)?.catch((err) => { console.log(err); res.destroy(); }));
 await new Promise((done) => server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', done));
 const issuer = `http://127.0.0.1:${server.address().port}`;
 let handle = start(issuer);
