@@ -149,6 +149,8 @@ func TestWritten(t *testing.T) {
 			{"ticketstore.endsAt", "2026-03-04T17:06:07Z"},
 			{"ticketstore.filled", ",tnr,t,nr"},
 			{"ticketstore.idleTimeout", "1m30s"},
+			{"ticketstore.linkedAt", "2026-03-04T05:06:05Z"},
+			{"ticketstore.links", "sid 1\nhttps://idp.example {ä}"},
 			{"ticketstore.seenFrom.addr", "2001:db8::1"},
 			{"ticketstore.seenFrom.userAgent", "curl/9"},
 			{"ticketstore.signedInAt", "2026-03-04T05:06:07Z"},

@@ -8,6 +8,7 @@ require (
 	github.com/chromedp/chromedp v0.23.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/ticketstore/ticketstore v0.0.0
+	github.com/ticketstore/ticketstore/examples/oidc v0.0.0
 )
 
 require (
@@ -21,4 +22,8 @@ require (
 	golang.org/x/sys v0.48.0 // indirect
 )
 
-replace github.com/ticketstore/ticketstore => ../
+replace (
+	github.com/ticketstore/ticketstore => ../
+	github.com/ticketstore/ticketstore/examples/oidc => ../examples/oidc
+	github.com/ticketstore/ticketstore/oidc => ../oidc
+)

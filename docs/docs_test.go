@@ -223,7 +223,7 @@ var indent = regexp.MustCompile(`(?m)^\t+`)
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go", "../examples/oidc/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
