@@ -239,9 +239,15 @@ func (s *RedisStore) Linked(ctx context.Context, link string) iter.Seq2[Session,
 		if subjects.CheckLink(link) != nil {
 			return
 		}
+		last := "" // a pointer that was written again, as its reply was lost, is next to the first
 		for page, err := range s.pointers(ctx, link, scanPage) {
 			var sessions []Session
 			if err == nil {
+				page = slices.DeleteFunc(page, func(p pointer) bool {
+					again := p.id == last
+					last = p.id
+					return again
+				})
 				found := make([]position, len(page))
 				for i, p := range page {
 					found[i] = p.position

@@ -426,6 +426,21 @@ func TestPointersByHand(t *testing.T) {
 	mustRevokeLinked(t, b, s, "other", time.Time{}, 1)
 }
 
+// A pointer that was written twice, as a reply was lost, is one session.
+func TestLinkedOnce(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, RedisConfig{})
+	tk := linkedTicket(b, "alice", "sid")
+	mustStore(t, b, s, tk)
+	if _, err := b.mini.ZAdd(s.pointersKey("sid"), float64(tk.EndsAt.UnixMilli()+pointerMargin), pointerTo(partition("alice"), tk.ID, "alice")+"1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := linked(t, b, s, "sid"); !slices.Equal(got, []string{tk.ID}) {
+		t.Errorf("got %q, want %q once", got, tk.ID)
+	}
+	mustRevokeLinked(t, b, s, "sid", time.Time{}, 1)
+}
+
 // A session that has lost its place in the census, as one by hand may, ends all
 // the same.
 func TestRevokeLinkedOutOfTheCensus(t *testing.T) {

@@ -87,7 +87,7 @@ func (s *RedisStore) tryStore(ctx context.Context, t *Ticket, k redisKey, began 
 	var linked []int64
 	if len(t.Links) > 0 {
 		defer func() {
-			if err != nil {
+			if answers(err) { // in an outage it would take long, for nothing
 				s.unlink(ctx, &c)
 			}
 		}()
