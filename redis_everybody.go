@@ -100,14 +100,24 @@ func (s *RedisStore) members(ctx context.Context, p byte) ([]string, error) {
 // history too: the right to erasure, article 17 of the GDPR. It returns how many
 // sessions there were. Their endings are told without the subject, with the cause
 // "forgotten". What stays is the mark that refuses sign-ins which are under way,
-// for an hour; what readers of Endings have kept is theirs to erase. Redis itself
+// for an hour; what the links of sessions that had ended before have of them,
+// until their EndsAt; what readers of Endings have kept is theirs to erase. Redis itself
 // keeps the bytes of what is deleted from a stream, which no command reads, until
 // all of the same page, 100 entries, are gone: at the latest after History.
 func (s *RedisStore) Forget(ctx context.Context, subject string) (revoked int, err error) {
 	if validateSubject(subject) != nil {
 		return 0, nil
 	}
+	tickets, _, err := s.tickets(ctx, subject) // which have links
+	if err != nil {
+		return 0, fmt.Errorf("ticketstore: forget: %w", err)
+	}
 	revoked, err = s.RevokeAll(WithCause(ctx, forgotten, ""), subject)
+	for _, t := range tickets {
+		if err == nil && len(t.Links) > 0 {
+			s.unlink(ctx, t)
+		}
+	}
 	if err != nil || s.history == 0 {
 		return revoked, err
 	}
@@ -160,15 +170,31 @@ func (s *RedisStore) Export(ctx context.Context, subject string) ([]byte, error)
 		Undecodable []Session `json:"undecodable,omitempty"`
 		History     []Ending  `json:"history,omitempty"`
 	}{Subject: subject, Sessions: []*Ticket{}}
+	var err error
+	if export.Sessions, export.Undecodable, err = s.tickets(ctx, subject); err != nil {
+		return nil, fmt.Errorf("ticketstore: export: %w", err)
+	}
+	if s.history > 0 {
+		if export.History, err = s.History(ctx, subject); err != nil {
+			return nil, err
+		}
+	}
+	return json.MarshalIndent(export, "", "  ")
+}
+
+// tickets returns the tickets of subject's sessions, never nil, and the sessions
+// whose tickets cannot be read.
+func (s *RedisStore) tickets(ctx context.Context, subject string) (tickets []*Ticket, undecodable []Session, err error) {
+	tickets = []*Ticket{}
 	sessions, err := s.Sessions(ctx, subject)
 	if err != nil {
-		return nil, fmt.Errorf("ticketstore: export: %w", err)
+		return nil, nil, err
 	}
 	p := partition(subject)
 	for _, sess := range sessions {
 		records, err := s.records(ctx, []position{{partition: int(p), id: sess.ID, subject: subject}})
 		if err != nil {
-			return nil, fmt.Errorf("ticketstore: export: %w", err)
+			return nil, nil, err
 		}
 		record, ok := records[0].(string)
 		if !ok {
@@ -181,17 +207,12 @@ func (s *RedisStore) Export(ctx context.Context, subject string) ([]byte, error)
 		if err == nil {
 			var t *Ticket
 			if t, err = s.deserialize(sess.ID, e); err == nil {
-				export.Sessions = append(export.Sessions, t)
+				tickets = append(tickets, t)
 			}
 		}
 		if err != nil {
-			export.Undecodable = append(export.Undecodable, sess)
+			undecodable = append(undecodable, sess)
 		}
 	}
-	if s.history > 0 {
-		if export.History, err = s.History(ctx, subject); err != nil {
-			return nil, err
-		}
-	}
-	return json.MarshalIndent(export, "", "  ")
+	return tickets, undecodable, nil
 }

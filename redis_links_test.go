@@ -525,6 +525,20 @@ func TestLinksLeaveNothing(t *testing.T) {
 	}
 }
 
+// Forget erases what leads to the sessions that it ends.
+func TestForgetLinks(t *testing.T) {
+	b := miniBackend(t)
+	s := b.store(t, RedisConfig{})
+	mustStore(t, b, s, linkedTicket(b, "alice", "sid"))
+	mustStore(t, b, s, linkedTicket(b, "bob", "sid"))
+	if n, err := s.Forget(b.ctx(t), "alice"); err != nil || n != 1 {
+		t.Fatalf("got %d, %v, want 1", n, err)
+	}
+	if left, err := b.mini.ZMembers(s.pointersKey("sid")); err != nil || len(left) != 1 || strings.Contains(left[0], "alice") {
+		t.Errorf("left: %q, %v, want bob's alone", left, err)
+	}
+}
+
 // Links need a store that can end them.
 func TestSignInWithoutLinkIndex(t *testing.T) {
 	b := miniBackend(t)
