@@ -60,7 +60,9 @@ func oldest(list []ticketstore.Session, s ticketstore.Session) []ticketstore.Ses
 	if s.SignedInAt.IsZero() {
 		return list
 	}
-	i, _ := slices.BinarySearchFunc(list, s, func(a, b ticketstore.Session) int { return a.SignedInAt.Compare(b.SignedInAt) })
+	i, _ := slices.BinarySearchFunc(list, s, func(a, b ticketstore.Session) int {
+		return cmp.Or(a.SignedInAt.Compare(b.SignedInAt), cmp.Compare(a.ID, b.ID))
+	})
 	if i >= topRows {
 		return list
 	}
