@@ -22,6 +22,9 @@ func (b *bench) revoke(ctx context.Context, name string, call func(ctx context.C
 	if err := b.client.ConfigResetStat(ctx).Err(); err != nil {
 		return err
 	}
+	if err := b.logSlow(ctx); err != nil {
+		return err
+	}
 	idle, err := b.pings(ctx, func() error {
 		select {
 		case <-ctx.Done():
@@ -77,6 +80,36 @@ func (b *bench) revoke(ctx context.Context, name string, call func(ctx context.C
 			b.add(calls, row{"`" + strings.ToUpper(name) + "` in Redis (mean)", rig.Group(int(n)), fmt.Sprintf("%.2f ms", used["usec_per_call"]/1000), "", seconds(time.Duration(used["usec"]) * time.Microsecond), ""})
 		}
 	}
+	return b.slow(ctx, name)
+}
+
+const tooSlow = 10 * time.Millisecond
+
+// logSlow has Redis log every command that takes it longer than tooSlow.
+func (b *bench) logSlow(ctx context.Context) error {
+	for name, value := range map[string]int64{"slowlog-log-slower-than": tooSlow.Microseconds(), "slowlog-max-len": maxSlow} {
+		if err := b.client.ConfigSet(ctx, name, strconv.FormatInt(value, 10)).Err(); err != nil {
+			return err
+		}
+	}
+	return b.client.Do(ctx, "slowlog", "reset").Err()
+}
+
+const maxSlow = 10_000
+
+// slow says which commands took Redis longer than tooSlow, by its own clock. It
+// goes on while another process has the processor, so that some may be longer
+// than what they did.
+func (b *bench) slow(ctx context.Context, name string) error {
+	slow, err := b.client.SlowLogGet(ctx, maxSlow).Result()
+	if err != nil {
+		return err
+	}
+	longest := time.Duration(0)
+	for _, command := range slow {
+		longest = max(longest, command.Duration)
+	}
+	b.add(calls, row{"commands over 10 ms in Redis, during `" + name + "`", rig.Group(len(slow)), "", "", "", "longest " + ms(longest)})
 	return nil
 }
 
