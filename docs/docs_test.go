@@ -205,25 +205,30 @@ func cachedCluster(addrs []string, user, password string) (*redis.ClusterClient,
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
 // Go code in the documents is code of a test, so that it compiles. How far it
-// is indented there does not matter.
+// is indented there does not matter. That of the tutorial is built and run by
+// TestTutorial, that of the README in the root package.
 func TestSnippets(t *testing.T) {
-	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go", "../oidc/*_test.go"), "")
-	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
-		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
-			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(code, indent.ReplaceAllString(block, "")) {
-				t.Errorf("%s: no test has this code: %s", name, block)
+	code := indent.ReplaceAllString(read(t, "*_test.go", "../*/*_test.go", "../frameworks/*/*_test.go", "../benchmarks/*/*_test.go", "../examples/*/*_test.go"), "")
+	for _, name := range glob(t, "../*/*.md", "../examples/*/README.md") {
+		if name == "../docs/tutorial.md" {
+			continue
+		}
+		for _, block := range goCode.FindAllStringSubmatch(read(t, name), -1) {
+			if block[1] != "" || !strings.Contains(code, indent.ReplaceAllString(block[2], "")) {
+				t.Errorf("%s: no test has this code: %s", name, block[0])
 			}
 		}
 	}
 }
+
+var goCode = regexp.MustCompile("(?ms)^```go([^\n]*)\n(.*?)^```$")
 
 var indent = regexp.MustCompile(`(?m)^\t+`)
 
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go", "../examples/oidc/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/*/*_test.go", "../benchmarks/*/*_test.go", "../tickettest/*_test.go", "../devices/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
