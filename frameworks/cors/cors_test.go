@@ -1,5 +1,5 @@
 // Package cors_test has the recipe for a single-page application on another
-// origin, docs/recipes.md.
+// origin, docs/recipes-requests.md.
 package cors_test
 
 import (
