@@ -3,6 +3,7 @@ package docs_test
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -66,6 +67,35 @@ func TestReference(t *testing.T) {
 		}
 		if len(found) < test.least {
 			t.Errorf("%s: %q finds only %q: this test looks at too little", test.section, test.pattern, found)
+		}
+	}
+}
+
+// What is said of others has a source: each number is one, and each source is
+// used. The versions are those that the demonstrations run with.
+func TestComparison(t *testing.T) {
+	text, sources, ok := strings.Cut(read(t, "comparison.md"), "\n## Sources\n")
+	if !ok {
+		t.Fatal("there are no sources")
+	}
+	mod := read(t, "../benchmarks/go.mod")
+	for n, line := range regexp.MustCompile(`(?m)^\d+\. .*$`).FindAllString(sources, -1) {
+		number := strconv.Itoa(n + 1)
+		if !strings.HasPrefix(line, number+". ") {
+			t.Errorf("source %s is %q", number, line)
+		}
+		if !strings.Contains(text, "["+number+"]") {
+			t.Errorf("source %s is not used", number)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\[(\d+)\]`).FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(sources, "\n"+m[1]+". ") {
+			t.Errorf("there is no source %s", m[1])
+		}
+	}
+	for _, m := range [][2]string{{"scs 2.9.0", "alexedwards/scs/v2 v2.9.0"}, {"gorilla/sessions 1.4.0", "gorilla/sessions v1.4.0"}, {"redistore 1.4.1", "boj/redistore v1.4.1"}, {"fiber\n3.1.0", "gofiber/fiber/v3 v3.1.0"}} {
+		if !strings.Contains(text, m[0]) || !strings.Contains(mod, m[1]) {
+			t.Errorf("%q, with %q in benchmarks/go.mod: one of them has changed", m[0], m[1])
 		}
 	}
 }
