@@ -219,7 +219,7 @@ func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 // is indented there does not matter. That of the tutorial is built and run by
 // TestTutorial, that of the README in the root package.
 func TestSnippets(t *testing.T) {
-	code := indent.ReplaceAllString(read(t, "*_test.go", "../*/*_test.go", "../frameworks/*/*_test.go", "../benchmarks/*/*_test.go", "../examples/*/*_test.go"), "")
+	code := indent.ReplaceAllString(read(t, "../*_test.go", "../*/*_test.go", "../frameworks/*/*_test.go", "../benchmarks/*/*_test.go", "../examples/*/*_test.go"), "")
 	for _, name := range glob(t, "../*/*.md", "../examples/*/README.md") {
 		if name == "../docs/tutorial.md" {
 			continue

@@ -1,4 +1,5 @@
-// Command minimal is the program of the README.
+// Command minimal is all that the README has of a program: users sign in, see a
+// page of their own, and sign out.
 package main
 
 import (
