@@ -11,7 +11,7 @@ import (
 
 // A page, as links see it.
 var (
-	pages   = []string{"../*.md", "../*/*.md", "../examples/*/README.md"}
+	pages   = []string{"../*.md", "../*.txt", "../*/*.md", "../examples/*/README.md"}
 	aLink   = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"`)
 	aFence  = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
