@@ -348,7 +348,13 @@ func TestPasswordReset(t *testing.T) {
 	for _, old := range []*http.Cookie{nil, login(t, m, ticketstore.NewTicket("alice"))} {
 		other := login(t, m, ticketstore.NewTicket("alice"))
 		w := httptest.NewRecorder()
-		if err := passwordReset(w, request(old), m, store, "alice"); err != nil {
+		err := passwordReset(w, request(old), m, store, "alice")
+		for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
+			// The machine is busy: the user tries again.
+			w = httptest.NewRecorder()
+			err = passwordReset(w, request(old), m, store, "alice")
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
