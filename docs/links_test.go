@@ -60,3 +60,33 @@ func anchors(page string) map[string]bool {
 	}
 	return all
 }
+
+// A line of a diagram is one that GitHub draws: a semicolon would end it, and #
+// begins an entity.
+var diagramLine = regexp.MustCompile(`^(sequenceDiagram|    participant \w+ as [^;#]+|    Note over \w+(,\w+)?: [^;#]+|    opt [^;#]+|    end|    (    )?\w+--?>>\w+: [^;#]+)$`)
+
+func TestDiagrams(t *testing.T) {
+	found := 0
+	for _, m := range regexp.MustCompile("(?ms)^```mermaid\n(.*?)^```$").FindAllStringSubmatch(read(t, "*.md"), -1) {
+		found++
+		opened := 0
+		for line := range strings.Lines(m[1]) {
+			line = strings.TrimSuffix(line, "\n")
+			if !diagramLine.MatchString(line) {
+				t.Errorf("this line may not be drawn: %q", line)
+			}
+			switch {
+			case strings.HasPrefix(line, "    opt "):
+				opened++
+			case line == "    end":
+				opened--
+			}
+		}
+		if opened != 0 {
+			t.Errorf("%d opt have no end: %s", opened, m[1])
+		}
+	}
+	if found < 4 {
+		t.Errorf("found %d diagrams: this test looks at too little", found)
+	}
+}
