@@ -29,14 +29,25 @@ import (
 )
 
 // passwordChanged ends the user's other sessions, and gives this one a new key.
-func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore) error {
-	t, err := m.Rotate(w, r, nil)
-	if err != nil {
+func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager) error {
+	r = r.WithContext(ticketstore.WithCause(r.Context(), "password-changed", ""))
+	if _, err := m.RevokeOthers(r); err != nil {
+		return err
+	}
+	_, err := m.Rotate(w, r, nil)
+	return err
+}
+
+// passwordReset signs in whoever has proved to be user, and ends the user's
+// other sessions.
+func passwordReset(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore, user string) error {
+	t := ticketstore.NewTicket(user)
+	if err := m.SignIn(w, r, t); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
-	_, err = store.RevokeOthers(ctx, t.Subject, t.ID)
+	_, err := store.RevokeOthers(ticketstore.WithCause(ctx, "password-reset", user), user, t.ID)
 	return err
 }
 
@@ -74,7 +85,7 @@ func events(m *ticketstore.Manager, news <-chan string) http.Handler {
 			w.WriteHeader(http.StatusNoContent) // to which an EventSource does not come back
 			return
 		} else if err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -205,25 +216,30 @@ func cachedCluster(addrs []string, user, password string) (*redis.ClusterClient,
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
 // Go code in the documents is code of a test, so that it compiles. How far it
-// is indented there does not matter.
+// is indented there does not matter. That of the tutorial is built and run by
+// TestTutorial, that of the README in the root package.
 func TestSnippets(t *testing.T) {
-	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go", "../oidc/*_test.go"), "")
-	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
-		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
-			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(code, indent.ReplaceAllString(block, "")) {
-				t.Errorf("%s: no test has this code: %s", name, block)
+	code := indent.ReplaceAllString(read(t, "../*_test.go", "../*/*_test.go", "../frameworks/*/*_test.go", "../benchmarks/*/*_test.go", "../examples/*/*_test.go"), "")
+	for _, name := range glob(t, "../*/*.md", "../examples/*/README.md") {
+		if name == "../docs/tutorial.md" {
+			continue
+		}
+		for _, block := range goCode.FindAllStringSubmatch(read(t, name), -1) {
+			if block[1] != "" || !strings.Contains(code, indent.ReplaceAllString(block[2], "")) {
+				t.Errorf("%s: no test has this code: %s", name, block[0])
 			}
 		}
 	}
 }
+
+var goCode = regexp.MustCompile("(?ms)^```go([^\n]*)\n(.*?)^```$")
 
 var indent = regexp.MustCompile(`(?m)^\t+`)
 
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go", "../examples/oidc/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/*/*_test.go", "../benchmarks/*/*_test.go", "../tickettest/*_test.go", "../devices/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
@@ -309,16 +325,11 @@ func TestPasswordChanged(t *testing.T) {
 	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
 	other, this := login(t, m, ticketstore.NewTicket("alice")), login(t, m, ticketstore.NewTicket("alice"))
 	w := httptest.NewRecorder()
-	err := passwordChanged(w, request(this), m, store)
-	for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
-		// The machine is busy: the user tries again, with the new cookie.
-		this, w = w.Result().Cookies()[0], httptest.NewRecorder()
-		err = passwordChanged(w, request(this), m, store)
-	}
-	if err != nil {
+	if err := passwordChanged(w, request(this), m); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Resolve(request(w.Result().Cookies()[0])); err != nil {
+	changed := w.Result().Cookies()[0]
+	if _, err := m.Resolve(request(changed)); err != nil || changed.Value == this.Value {
 		t.Errorf("the new cookie: %v", err)
 	}
 	if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
@@ -326,6 +337,38 @@ func TestPasswordChanged(t *testing.T) {
 	}
 	if _, err := m.RevokeAll(httptest.NewRecorder(), request(this)); !errors.Is(err, ticketstore.ErrConflict) {
 		t.Errorf("this browser's old cookie: got %v, want ErrConflict", err)
+	}
+	if sessions, err := store.Sessions(t.Context(), "alice"); len(sessions) != 1 || err != nil {
+		t.Errorf("got %d sessions, %v, want one", len(sessions), err)
+	}
+}
+
+func TestPasswordReset(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	for _, old := range []*http.Cookie{nil, login(t, m, ticketstore.NewTicket("alice"))} {
+		other := login(t, m, ticketstore.NewTicket("alice"))
+		w := httptest.NewRecorder()
+		err := passwordReset(w, request(old), m, store, "alice")
+		for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
+			// The machine is busy: the user tries again.
+			w = httptest.NewRecorder()
+			err = passwordReset(w, request(old), m, store, "alice")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("another browser's cookie: got %v, want ErrNotFound", err)
+		}
+		r := request(w.Result().Cookies()[0])
+		if sessions, current, err := m.Sessions(r); len(sessions) != 1 || sessions[0].ID != current || err != nil {
+			t.Errorf("got %v, %v, want this one", sessions, err)
+		}
+		w = httptest.NewRecorder()
+		m.RequireRecent(time.Minute, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Errorf("what needs a recent sign-in: got %d, want 200", w.Code)
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ func newProxyRun(t *testing.T) *proxyRun {
 			tk = ticketstore.NewTicket("bob")
 		}
 		if err := p.m.SignIn(w, r, tk); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			p.m.Error(w, r, err)
 			return
 		}
 		http.Redirect(w, r, p.m.ReturnURL(r), http.StatusSeeOther)
