@@ -16,7 +16,7 @@ import (
 // around Wrap. If a request has both, the token counts.
 func bearer(name string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		if scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
 			r = r.Clone(r.Context())
 			r.Header.Del("Cookie")
 			r.AddCookie(&http.Cookie{Name: name, Value: token})
@@ -70,7 +70,7 @@ func TestBearer(t *testing.T) {
 		r := httptest.NewRequest(method, path, strings.NewReader(form))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if token != "" {
-			r.Header.Set("Authorization", "Bearer "+token)
+			r.Header.Set("Authorization", "bearer "+token) // schemes have no case
 		}
 		for _, c := range cookies {
 			r.AddCookie(c)

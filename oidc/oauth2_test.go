@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +28,11 @@ const attempt = "__Host-oauth"
 // toProvider sends the browser to the provider.
 func toProvider(conf *oauth2.Config, m *ticketstore.Manager) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		state, verifier := rand.Text(), oauth2.GenerateVerifier()
-		value := url.Values{"state": {state}, "verifier": {verifier}, "next": {m.ReturnURL(r)}}.Encode()
+		state, verifier, next := rand.Text(), oauth2.GenerateVerifier(), m.ReturnURL(r)
+		if len(next) > 1000 {
+			next = "/" // a browser drops a cookie of over 4,096 bytes
+		}
+		value := url.Values{"state": {state}, "verifier": {verifier}, "next": {next}}.Encode()
 		http.SetCookie(w, &http.Cookie{Name: attempt, Value: value, Path: "/", MaxAge: 600, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, conf.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), http.StatusSeeOther)
@@ -158,6 +162,19 @@ func TestOAuth(t *testing.T) {
 	}
 }
 
+// A long way back does not cost the sign-in.
+func TestOAuthLongReturnURL(t *testing.T) {
+	_, h := oauthSite(t)
+	begun := visit(h, "/login?ReturnUrl=%2F"+strings.Repeat("%25", 5000), nil)
+	if c := begun.Cookies()[0]; len(c.String()) > 4096 {
+		t.Errorf("got a cookie of %d bytes, want at most 4096", len(c.String()))
+	}
+	res := visit(h, "/callback?code=yes&state="+stateOf(t, begun), begun.Cookies())
+	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/" {
+		t.Errorf("got %d to %q, want 303 to /", res.StatusCode, got)
+	}
+}
+
 // What does not come from this browser's own attempt signs nobody in.
 func TestOAuthForged(t *testing.T) {
 	_, h := oauthSite(t)
@@ -178,7 +195,7 @@ func TestOAuthForged(t *testing.T) {
 	} {
 		res := visit(h, "/callback?"+test.query, test.cookies)
 		if res.StatusCode != test.status || len(res.Cookies()) != 1 || res.Cookies()[0].Name != attempt {
-			t.Errorf("%s: got %d with cookies %v, want %d and no session", test.name, res.StatusCode, res.Cookies(), test.status)
+			t.Errorf("%s: got %d with %d cookies, want %d and no session", test.name, res.StatusCode, len(res.Cookies()), test.status)
 		}
 	}
 }
