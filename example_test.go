@@ -184,12 +184,15 @@ func ExampleRedisStore_RevokeOthers() {
 	r := httptest.NewRequest("POST", "/password", nil)
 	r.AddCookie(last.Result().Cookies()[0])
 
-	t, err := m.Rotate(httptest.NewRecorder(), r, nil)
+	t, err := m.Resolve(r)
 	if err != nil {
 		log.Fatal(err)
 	}
 	revoked, err := store.RevokeOthers(ctx, t.Subject, t.ID)
 	fmt.Println(revoked, err)
+	if _, err := m.Rotate(httptest.NewRecorder(), r, nil); err != nil {
+		log.Fatal(err)
+	}
 	// Output: 2 <nil>
 }
 

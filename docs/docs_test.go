@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,16 +31,58 @@ import (
 )
 
 // passwordChanged ends the user's other sessions, and gives this one a new key.
-func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore) error {
-	t, err := m.Rotate(w, r, nil)
+// Call it within Wrap.
+func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager) error {
+	if _, err := m.RevokeOthers(r); err != nil {
+		return err
+	}
+	_, err := m.Rotate(w, r, nil)
+	return err
+}
+
+// actAs has r's user, an operator, act as another. Guard it with RequireRecent.
+func actAs(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, look func(subject string) (t *ticketstore.Ticket, operator bool, err error)) error {
+	if t, ok := ticketstore.FromContext(r.Context()); !ok || !t.HasRole("support") {
+		return errForbidden
+	}
+	t, operator, err := look(r.PostFormValue("user")) // with the claims of a sign-in
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
-	defer cancel()
-	_, err = store.RevokeOthers(ctx, t.Subject, t.ID)
-	return err
+	if operator { // nobody gets rights by way of others
+		return errForbidden
+	}
+	return m.Impersonate(w, r, t, r.PostFormValue("reason"))
 }
+
+// banner says on every page that this is not the user, with the way back.
+func banner(w io.Writer, r *http.Request) error {
+	t, ok := ticketstore.FromContext(r.Context())
+	if !ok {
+		return nil
+	}
+	actor, ok := t.Actor()
+	if !ok {
+		return nil
+	}
+	return bannerPage.Execute(w, map[string]string{"User": t.Subject, "Operator": actor.Subject, "Reason": actor.Reason})
+}
+
+var bannerPage = template.Must(template.New("").Parse(`<p role="status"><bdi>{{.Operator}}</bdi>, you act as <bdi>{{.User}}</bdi>
+(<bdi>{{.Reason}}</bdi>).</p><form method="post" action="/act-as/end"><button>Be yourself again</button></form>`))
+
+// isUser reports whether r's user acts for themself: for what no operator may do,
+// such as to pay, or to agree to terms.
+func isUser(r *http.Request) bool {
+	t, ok := ticketstore.FromContext(r.Context())
+	if !ok {
+		return false
+	}
+	_, impersonated := t.Actor()
+	return !impersonated
+}
+
+var errForbidden = errors.New("forbidden")
 
 func follow(ctx context.Context, store *ticketstore.RedisStore, cursor string, audit func(ticketstore.Ending), keep func(string) string, wait func(time.Duration)) error {
 	for {
@@ -306,14 +350,14 @@ func request(c *http.Cookie) *http.Request {
 }
 
 func TestPasswordChanged(t *testing.T) {
-	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	m, _ := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
 	other, this := login(t, m, ticketstore.NewTicket("alice")), login(t, m, ticketstore.NewTicket("alice"))
 	w := httptest.NewRecorder()
-	err := passwordChanged(w, request(this), m, store)
+	err := passwordChanged(w, request(this), m)
 	for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
-		// The machine is busy: the user tries again, with the new cookie.
-		this, w = w.Result().Cookies()[0], httptest.NewRecorder()
-		err = passwordChanged(w, request(this), m, store)
+		// The machine is busy, and it is not known whether the key has changed: the user signs in again.
+		this, w = login(t, m, ticketstore.NewTicket("alice")), httptest.NewRecorder()
+		err = passwordChanged(w, request(this), m)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -326,6 +370,84 @@ func TestPasswordChanged(t *testing.T) {
 	}
 	if _, err := m.RevokeAll(httptest.NewRecorder(), request(this)); !errors.Is(err, ticketstore.ErrConflict) {
 		t.Errorf("this browser's old cookie: got %v, want ErrConflict", err)
+	}
+
+	// Or the user signs in once more.
+	other, this = login(t, m, ticketstore.NewTicket("bob")), login(t, m, ticketstore.NewTicket("bob"))
+	w = httptest.NewRecorder()
+	m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, err := m.RevokeOthers(r); err != nil || n != 1 {
+			t.Errorf("RevokeOthers: got %d, %v, want 1", n, err)
+		}
+		if err := m.SignIn(w, r, ticketstore.NewTicket("bob")); err != nil {
+			t.Errorf("SignIn after RevokeOthers: %v", err)
+		}
+	})).ServeHTTP(w, request(this))
+	for name, c := range map[string]*http.Cookie{"another browser's": other, "the old": this} {
+		if _, err := m.Resolve(request(c)); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("%s cookie after SignIn: got %v, want ErrNotFound", name, err)
+		}
+	}
+	if _, err := m.Resolve(request(w.Result().Cookies()[0])); err != nil {
+		t.Errorf("the new cookie after SignIn: %v", err)
+	}
+}
+
+// Somebody of the support acts as a user, who sees it, and is themself again.
+func TestActAs(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{LoginPath: "/login"})
+	look := func(subject string) (*ticketstore.Ticket, bool, error) {
+		return ticketstore.NewTicket(subject), subject == "oscar", nil
+	}
+	post := func(user string, cookies ...*http.Cookie) (res *http.Response, err error) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/act-as", strings.NewReader(url.Values{"user": {user}, "reason": {"<b>4711</b>"}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		m.RequireRecent(time.Minute, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			err = actAs(w, r, m, look)
+		})).ServeHTTP(w, r)
+		return w.Result(), err
+	}
+	olga := login(t, m, ticketstore.NewTicket("olga", ticketstore.Claim{Type: "role", Value: "support"}))
+	if _, err := post("alice", login(t, m, ticketstore.NewTicket("mallory"))); !errors.Is(err, errForbidden) {
+		t.Errorf("without the role: got %v, want errForbidden", err)
+	}
+	if _, err := post("oscar", olga); !errors.Is(err, errForbidden) {
+		t.Errorf("another operator: got %v, want errForbidden", err)
+	}
+	res, err := post("alice", olga)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := res.Cookies()
+	if res, _ := post("bob", both...); res.StatusCode != http.StatusForbidden {
+		t.Errorf("RequireRecent as the user: got %d, want 403", res.StatusCode)
+	}
+	page := func(cookies ...*http.Cookie) (text string, user bool) {
+		r := httptest.NewRequest("GET", "/", nil)
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user = isUser(r)
+			if err := banner(w, r); err != nil {
+				t.Error(err)
+			}
+		})).ServeHTTP(w, r)
+		return w.Body.String(), user
+	}
+	if text, user := page(both...); user || !strings.Contains(text, "<bdi>olga</bdi>, you act as <bdi>alice</bdi>") || !strings.Contains(text, "&lt;b&gt;4711") {
+		t.Errorf("got the page %q, and the user %t", text, user)
+	}
+	if text, user := page(olga); !user || text != "" {
+		t.Errorf("as herself: got the page %q, and the user %t", text, user)
+	}
+	if list, err := store.Sessions(t.Context(), "alice"); err != nil || len(list) != 1 || list[0].Actor == nil || list[0].Actor.Subject != "olga" {
+		t.Errorf("got the sessions %+v, %v", list, err)
 	}
 }
 
