@@ -220,7 +220,7 @@ func (m *Manager) readOperator(r *http.Request, res *resolution) error {
 	if !ok || t.SignedInAt.IsZero() {
 		err := undecodable(t.ID, "its actor is not as Impersonate writes it")
 		m.logRepeated(r, slog.LevelError, "ticketstore: a ticket cannot be read", err.Error(), "error", err)
-		m.refuse(r, res, "undecodable", err)
+		m.deny(r, res, "undecodable", err)
 		return nil
 	}
 	keys, err := m.keys(r, m.operatorCookie, m.cookies(r, m.operatorCookie))
@@ -258,7 +258,7 @@ func (m *Manager) readOperator(r *http.Request, res *resolution) error {
 		why = err
 	}
 	m.logRepeated(r, slog.LevelWarn, "ticketstore: a request has the key of an impersonation, but not that of its operator", t.ID, "session", t.ID)
-	m.refuse(r, res, "no-operator", why)
+	m.deny(r, res, "no-operator", why)
 	return nil
 }
 
@@ -276,8 +276,8 @@ func (m *Manager) operatorEnded(ctx context.Context, a Actor, key Key) (bool, er
 	return false, answer.err
 }
 
-// refuse makes r, whose session is an impersonation, anonymous.
-func (m *Manager) refuse(r *http.Request, res *resolution, cause string, why error) {
+// deny makes r, whose session is an impersonation, anonymous.
+func (m *Manager) deny(r *http.Request, res *resolution, cause string, why error) {
 	for _, e := range m.rejected(nil, cause, res.key, res.ticket, why) {
 		m.tell(r, e)
 	}
@@ -296,7 +296,7 @@ func (m *Manager) orphaned(r *http.Request, res *resolution, a Actor) {
 	} else {
 		res.presented = slices.DeleteFunc(slices.Clone(res.presented), func(p presented) bool { return p.key == keys[0] })
 	}
-	m.refuse(r, res, "no-operator", errOperatorEnded)
+	m.deny(r, res, "no-operator", errOperatorEnded)
 }
 
 // useOperator has the operator's ticket used with res.ticket, an impersonation.
