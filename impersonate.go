@@ -159,8 +159,9 @@ func (m *Manager) resume(w http.ResponseWriter, r *http.Request, op *resolution,
 
 // resumes answers r, a browser on its way to a page, if it is anonymous because
 // an impersonation has ended, and reports whether it has.
-func (m *Manager) resumes(w http.ResponseWriter, r *http.Request, res *resolution) bool {
-	if res.ticket != nil || r.Method != http.MethodGet || !m.hasOperator(nil, r) || !returnurl.Navigates(r) || len(m.livePresented(r, res)) > 0 {
+func (m *Manager) resumes(w http.ResponseWriter, r *http.Request) bool {
+	res := attached(r.Context()).of(m)
+	if res == nil || res.ticket != nil || r.Method != http.MethodGet || !m.hasOperator(nil, r) || !returnurl.Navigates(r) || len(m.livePresented(r, res)) > 0 {
 		return false
 	}
 	op, err := m.left(r, res)

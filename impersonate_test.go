@@ -736,7 +736,7 @@ func TestSignInWithoutTheBrowsersCookies(t *testing.T) {
 func TestRequireRecentRefusesImpersonations(t *testing.T) {
 	b := miniBackend(t)
 	var refused []int
-	d := newDesk(t, b, Config{Unauthorized: func(w http.ResponseWriter, _ *http.Request, status int) {
+	d := newDesk(t, b, Config{ErrorHandler: func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
 		refused = append(refused, status)
 		w.WriteHeader(status)
 	}})
@@ -747,7 +747,7 @@ func TestRequireRecentRefusesImpersonations(t *testing.T) {
 	wantStatus(t, res, http.StatusForbidden)
 	wantStatus(t, olga.open(t, "/me"), http.StatusOK)
 	if !slices.Equal(refused, []int{http.StatusForbidden}) {
-		t.Errorf("Unauthorized was called with %v, want 403", refused)
+		t.Errorf("ErrorHandler was called with %v, want 403", refused)
 	}
 }
 

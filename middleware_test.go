@@ -328,9 +328,12 @@ func TestErrorHandler(t *testing.T) {
 	b := miniBackend(t)
 	var got error
 	s := newSiteOn(t, b, &stubStore{TicketStore: b.store(t, RedisConfig{}), retrieve: func(context.Context, Key) (*Ticket, error) { return nil, errOut }}, Config{
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
 			got = err
-			w.WriteHeader(http.StatusTeapot)
+			if status == http.StatusServiceUnavailable {
+				status = http.StatusTeapot
+			}
+			w.WriteHeader(status)
 		},
 	})
 	wantStatus(t, s.get(t, "/", s.login(t, "alice")), http.StatusTeapot)
