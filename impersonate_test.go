@@ -1006,3 +1006,113 @@ func TestImpersonationWithCookieJar(t *testing.T) {
 		}
 	})
 }
+
+// What is wrong with the operator's cookie makes the request anonymous, and no
+// more.
+func TestOperatorsKey(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		d := newDesk(t, b, Config{})
+		before := d.browser(t, "olga")
+		olga := before.copy()
+		wantStatus(t, olga.post(t, "/as?user=alice"), http.StatusOK)
+
+		many := olga.request(t, "GET", "/")
+		for i := range maxKeys {
+			value, err := d.manager.cookieValue(many, d.manager.operatorCookie, Key(fmt.Sprint(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			many.AddCookie(&http.Cookie{Name: d.manager.operatorCookie, Value: value})
+		}
+		if got := body(d.serve(many)); got != "-" {
+			t.Errorf("with too many keys of operators: got %q, want nobody", got)
+		}
+		for name, do := range map[string]func(http.ResponseWriter, *http.Request) error{
+			"SignOut": d.manager.SignOut,
+			"SignIn":  func(w http.ResponseWriter, r *http.Request) error { return d.manager.SignIn(w, r, NewTicket("bob")) },
+		} {
+			w := httptest.NewRecorder()
+			if err := do(w, many); !errors.Is(err, errTooManyKeys) {
+				t.Errorf("%s with too many keys of operators: got %v, want an error", name, err)
+			}
+			wantNoCookie(t, w.Result())
+		}
+		olga.wantUser(t, "alice")
+
+		// In another tab, a rotation of the operator's session was under way.
+		op := d.ticket(t, before.cookies["__Host-session"])
+		next, err := d.store.Rotate(d.ctx(t), before.key(t), op, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		olga.wantUser(t, "alice") // the old key reads
+		if _, err := d.store.Retrieve(d.ctx(t), next); err != nil {
+			t.Fatal(err)
+		}
+		b.passGrace(t, d.store, "olga", op.ID)
+		olga.wantUser(t, "-")
+		d.wantList(t, "alice", "olga: ticket 4711")
+		d.wantList(t, "olga", "-")
+	})
+}
+
+// The operator's session ends while a request of the impersonation slides it.
+func TestOperatorEndsWhileSliding(t *testing.T) {
+	b := miniBackend(t)
+	d := newDesk(t, b, Config{})
+	olga := d.as(t, "olga", "alice")
+	b.advance(6 * time.Minute)
+	d.hooks.before = func(ctx context.Context, call string) error {
+		if call == "Renew" {
+			_, err := d.store.RevokeAll(d.ctx(t), "olga")
+			return err
+		}
+		return nil
+	}
+	olga.wantUser(t, "-")
+	d.hooks.before = nil
+	d.wantList(t, "alice", "")
+	d.wantEnding(t, "alice", "operator-signed-out", "olga", "olga")
+}
+
+func TestImpersonationWithoutACodec(t *testing.T) {
+	b := miniBackend(t)
+	codec := &stubCodec{CookieCodec: newSecureCodec(testKeys)}
+	s := newSite(t, b, Config{Codec: codec})
+	c := s.login(t, "olga")
+	for _, page := range []string{"/as?user=alice", "/back"} {
+		cookies := []*http.Cookie{c}
+		if page == "/back" {
+			cookies = s.get(t, "/as?user=alice", c).Cookies()
+		}
+		before := len(b.keys(t))
+		codec.encodeErr = errOut
+		res := s.get(t, page, cookies...)
+		codec.encodeErr = nil
+		wantStatus(t, res, http.StatusServiceUnavailable)
+		wantNoCookie(t, res)
+		if got := len(b.keys(t)); got != before {
+			t.Errorf("%s: got %d keys in Redis, want %d", page, got, before)
+		}
+	}
+}
+
+// A handler's error brings the operator back as Require does.
+func TestErrorAfterAnImpersonation(t *testing.T) {
+	b := miniBackend(t)
+	d := newDesk(t, b, Config{})
+	olga := d.as(t, "olga", "alice")
+	if _, err := d.store.RevokeAll(d.ctx(t), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	r := olga.request(t, "GET", "/list?page=2")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	w := httptest.NewRecorder()
+	d.manager.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _, err := d.manager.Sessions(r)
+		d.manager.Error(w, r, err)
+	})).ServeHTTP(w, r)
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/list?page=2" || len(w.Result().Cookies()) != 2 {
+		t.Errorf("got %d, %v", w.Code, w.Header())
+	}
+}
