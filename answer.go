@@ -35,11 +35,18 @@ func (m *Manager) Error(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-var errNotRecent = errors.New("ticketstore: a recent sign-in is required")
+var (
+	errNotRecent    = errors.New("ticketstore: a recent sign-in is required")
+	errImpersonated = errors.New("ticketstore: a recent sign-in of the user is required, and an operator acts as them")
+)
 
 // refuse sends a navigation to sign in, with the parameter why if that is not
-// empty, and answers anything else with status.
+// empty, or brings an operator back whose impersonation has ended, and answers
+// anything else with status.
 func (m *Manager) refuse(w http.ResponseWriter, r *http.Request, status int, err error, why string) {
+	if status == http.StatusUnauthorized && m.resumes(w, r) {
+		return
+	}
 	if login, status := m.loginURL(r, why); status != 0 {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, login, status)
@@ -77,6 +84,8 @@ func (m *Manager) answer(w http.ResponseWriter, r *http.Request, status int, err
 // text returns what a person is told.
 func text(status int, err error) string {
 	switch {
+	case errors.Is(err, errImpersonated):
+		return "Only the user can do this, not somebody who acts as them."
 	case errors.Is(err, errNotRecent):
 		return "A recent sign-in is required."
 	case errors.Is(err, ErrSuperseded):

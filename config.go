@@ -122,7 +122,7 @@ type Config struct {
 	// ErrorHandler answers, with status, what the Manager refuses and what
 	// [Manager.Error] is given: 401 Unauthorized without a ticket, where
 	// LoginPath does not take the request; 403 Forbidden without a recent
-	// sign-in; 503 Service Unavailable when the store cannot answer. It has to
+	// sign-in, or from an operator in an impersonation; 503 Service Unavailable when the store cannot answer. It has to
 	// write status: a handler that writes none answers 200. If nil, a line of
 	// text. The error is for logs and [errors.Is], not for the client.
 	ErrorHandler func(w http.ResponseWriter, r *http.Request, status int, err error)

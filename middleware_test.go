@@ -218,7 +218,8 @@ func testZeroManager(t *testing.T, r *http.Request) {
 	_, renewErr := m.Renew(r, func(*Ticket) error { return nil })
 	_, rotateErr := m.Rotate(w, r, nil)
 	for name, err := range map[string]error{
-		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Sessions": sessionsErr, "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
+		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Impersonate": m.Impersonate(w, r, NewTicket("bob"), "x"), "EndImpersonation": m.EndImpersonation(w, r),
+		"Sessions": sessionsErr, "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
 	} {
 		if !errors.Is(err, errZeroManager) {
 			t.Errorf("%s: got %v, want %v", name, err, errZeroManager)

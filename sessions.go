@@ -40,8 +40,12 @@ func (m *Manager) Revoke(r *http.Request, id string) error {
 }
 
 // RevokeOthers ends all sessions of r's user but the one that r belongs to, and
-// returns how many there were. After a change of password, Rotate this one too,
-// but after RevokeOthers: r knows the key that it came with, and no other.
+// returns how many there were.
+//
+// After a change of password call it first, within Wrap, and then Rotate, or
+// SignIn if the user has just proved who they are: a sign-in that is under way
+// with the old password is refused then, and r knows the key that it came with,
+// and no other.
 func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
 	return m.revoke(r, "RevokeOthers", "", func(ctx context.Context, index SessionIndex, t *Ticket) (int, error) {
 		return index.RevokeOthers(ctx, t.Subject, t.ID)
@@ -55,7 +59,7 @@ func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int
 		return index.RevokeAll(ctx, t.Subject)
 	})
 	if err == nil {
-		m.writeCookie(w, "", -1)
+		m.writeCookie(w, m.cfg.CookieName, "", -1)
 	}
 	return revoked, err
 }
@@ -71,7 +75,7 @@ func (m *Manager) revoke(r *http.Request, call, id string, f func(context.Contex
 		revoked, err = f(ctx, index, t)
 		m.called(ctx, began, Event{Call: call, Subject: t.Subject, SessionID: id, Err: err})
 		if revoked > 0 { // some, even if there is an error
-			m.tell(r, Event{Kind: "ended", Cause: "revoked", Subject: t.Subject, SessionID: id, Sessions: revoked})
+			m.tell(r, Event{Kind: "ended", Cause: "revoked", Subject: t.Subject, SessionID: id, Sessions: revoked, Actor: t.operator()})
 		}
 		return err
 	})
@@ -92,7 +96,7 @@ func (m *Manager) withIndex(r *http.Request, f func(context.Context, SessionInde
 	if err != nil {
 		return err
 	}
-	ctx, cancel := m.storeContext(context.WithoutCancel(r.Context()))
+	ctx, cancel := m.storeContext(context.WithoutCancel(endedBy(r.Context(), "revoked", t.operator())))
 	defer cancel()
 	return f(ctx, index, t)
 }
