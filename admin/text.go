@@ -15,11 +15,18 @@ type Text struct {
 	All      string // heading of the list of all sessions
 	Nobody   string // instead of that list
 	Find     string // label of the form
-	FindHint string
+	FindHint string // below it, if it takes the exact user ID
+	FindAny  string // below it, if it takes what Config.Find does
 	FindNow  string // its button
 	First    string // links between pages
+	Previous string
 	Next     string
 	Pages    string // what these links are, to a screen reader
+
+	Found  string // heading of the users who were found
+	Query  string // label of what they were found by
+	More   string // says that there are more
+	NoFind string // nobody can be looked up; the user who is named exactly is shown
 
 	UserTitle  string // of a user's page, above the name
 	NoSessions string // that user has none
@@ -64,7 +71,9 @@ type Text struct {
 	// package fmt, such as "%s on %s" or "%[2]s: %[1]s".
 	On string
 
-	Device   string // labels, without a colon
+	User     string // labels, without a colon
+	Device   string
+	Where    string // place and address
 	LastUsed string
 	Ended    string
 	By       string // who ended it
@@ -73,6 +82,7 @@ type Text struct {
 	Place    string
 	Address  string
 	ID       string // of the session
+	Details  string // opens what else is known of a session
 
 	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
 	TimeLayout string
@@ -90,14 +100,20 @@ type Text struct {
 	Number func(int64) string
 
 	SignOut           string
-	SignOutEverywhere string
+	SignOutEverywhere string                      // leads to a page that asks first
+	SureAll           string                      // heading of that page
+	EndAll            func(sessions int64) string // says how many sessions would end
+	OwnToo            string                      // that the operator's own is among them
 
-	DoneOne     string // after one session was ended
-	DoneAll     string // after all of a user were
+	// DoneOne is said after one session was ended. Its device, place and user
+	// come next, if they are known; the user after DoneAll.
+	DoneOne     string
+	DoneAll     func(sessions int64) string
 	DoneThese   func(sessions int64) string
 	NoFilter    string // the filter cannot be read
 	NotFound    string // the user has no such session
 	NoPage      string // the cursor names no page; the first one is shown
+	NoHistory   string // the store does not remember what has ended
 	Unavailable string // the store cannot answer
 }
 
@@ -111,9 +127,18 @@ func english() Text {
 		Nobody:     "Nobody is signed in.",
 		Find:       "Find a user",
 		FindHint:   "The exact user ID, as the application knows it.",
+		FindAny:    "A name, or the exact user ID.",
 		FindNow:    "Find",
 		First:      "First page",
+		Previous:   "Previous page",
 		Next:       "Next page",
+		Found:      "Users found",
+		Query:      "Searched for",
+		More:       "There are more. Search for more of the name.",
+		NoFind:     "Users can’t be looked up at the moment. This is whoever has exactly this user ID.",
+		User:       "User",
+		Where:      "Place and address",
+		Details:    "Details",
 		Pages:      "Pages",
 		UserTitle:  "Sessions of",
 		NoSessions: "This user has no sessions.",
@@ -151,8 +176,12 @@ func english() Text {
 		Expires:     "Expires",
 		ID:          "Session ID",
 		Number:      number,
-		DoneOne:     "The session has been ended.",
-		DoneAll:     "All sessions of this user have been ended.",
+		SureAll:     "Sign this user out everywhere?",
+		EndAll:      func(n int64) string { return count(n, "session") + " will end." },
+		OwnToo:      "Your own session is one of them: you will be signed out, too.",
+		DoneOne:     "Signed out:",
+		DoneAll:     func(n int64) string { return "Signed out everywhere (" + count(n, "session") + "):" },
+		NoHistory:   "The store does not remember what has ended: see History of RedisConfig.",
 		NotFound:    "This user has no such session, or no longer.",
 		NoPage:      "There is no such page. This is the first one.",
 	}
