@@ -12,6 +12,7 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/recent"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
+	"github.com/ticketstore/ticketstore/internal/refusal"
 )
 
 // A Manager connects a [TicketStore] to HTTP requests. It is safe for
@@ -135,7 +136,7 @@ func (m *Manager) unauthorized(w http.ResponseWriter, r *http.Request, signedIn 
 		m.cfg.Unauthorized(w, r, status)
 		return
 	}
-	http.Error(w, text, status)
+	refuse(w, r, status, text)
 }
 
 // attach returns r with its ticket in its context. If the store could not
@@ -181,7 +182,16 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", "5")
-	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
+	refuse(w, r, http.StatusServiceUnavailable, "The service is temporarily unavailable. Please try again.")
+}
+
+// refuse answers with text, or as the handler does that includes the Manager.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if f := refusal.From(r.Context()); f != nil {
+		f(w, r, status)
+		return
+	}
+	http.Error(w, text, status)
 }
 
 // hungUp reports whether ctx has ended as net/http ends it when the client

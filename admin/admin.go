@@ -106,9 +106,9 @@ type Config struct {
 	// Template replaces the pages. It is executed with a [Page], and by New
 	// with some for trial. If nil, a built-in one.
 	//
-	// The Content-Security-Policy lets it load styles, images and fonts from
-	// its own site, and run no scripts; of inline styles, it admits Page.Style
-	// as <style>{{.Style}}</style>.
+	// The Content-Security-Policy lets it load styles, scripts, images and fonts
+	// from its own site, and its scripts connect to that. It admits nothing
+	// inline but what Page.Head has.
 	Template *template.Template
 
 	// Logger gets who ended which sessions, and outages of the store. If nil,
@@ -130,7 +130,10 @@ const maxPageSize = 1000 // RedisStore.SessionPage's
 func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Handler, error) {
 	h := &handler{store: store, custom: cfg.Template != nil, cfg: cfg.withDefaults()}
 	h.words = ui.WordsOf(h.cfg.Text)
-	h.Responder = ui.Responder{Package: "admin", Template: h.cfg.Template, Unavailable: h.cfg.Text.Unavailable, Logger: cfg.Logger}
+	h.Responder = ui.Responder{
+		Package: "admin", Template: cfg.Template, BuiltIn: ui.Template("admin", pageHTML), Logger: cfg.Logger,
+		Words: func(*http.Request) *ui.Words { return &h.words }, Notice: h.noticePage, Leave: "/",
+	}
 	protection := http.NewCrossOriginProtection()
 	var errs []error
 	if v := reflect.ValueOf(store); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -143,10 +146,13 @@ func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Hand
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("admin: invalid handler: %w", err)
 	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Refuse(w, r, ui.CrossSite, ui.Notice{})
+	}))
 	next := protection.Handler(http.HandlerFunc(h.serve))
 	return ui.Guard(style(), h.custom, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !authorize(r) {
-			http.Error(w, "Forbidden", http.StatusForbidden)
+			h.Refuse(w, r, ui.Forbidden, ui.Notice{})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -160,9 +166,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = 2 * time.Second
-	}
-	if c.Template == nil {
-		c.Template = builtIn()
 	}
 	return c
 }
@@ -179,7 +182,7 @@ func (h *handler) validate() (errs []error) {
 		return append(errs, err)
 	}
 	for _, page := range h.examples() {
-		if err := h.Try(page); err != nil {
+		if err := h.Try(page, false); err != nil {
 			return append(errs, err)
 		}
 	}

@@ -25,7 +25,7 @@ type handler struct {
 // serve answers r, which is an operator's.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "" && r.URL.Path != "/" {
-		http.NotFound(w, r)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{})
 		return
 	}
 	switch r.Method {
@@ -46,7 +46,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.delete(w, r)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST, DELETE")
-		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		h.Refuse(w, r, ui.NoMethod, ui.Notice{})
 	}
 }
 
@@ -71,7 +71,7 @@ func (h *handler) message(r *http.Request) string {
 // badFilter answers for a filter that is none: with a page that lists nothing.
 func (h *handler) badFilter(w http.ResponseWriter, r *http.Request, f Filter, err error) {
 	if ui.WantsJSON(r) {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{Text: err.Error()})
 		return
 	}
 	p := h.newPage()
@@ -110,10 +110,10 @@ func (h *handler) overview(w http.ResponseWriter, r *http.Request) {
 	}
 	if ui.WantsJSON(r) {
 		if status != http.StatusOK {
-			http.Error(w, h.cfg.Text.NoPage, status)
+			h.RefuseAs(w, r, status, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
 			return
 		}
-		h.JSON(w, r, struct {
+		h.JSON(w, r, http.StatusOK, struct {
 			Counts   ticketstore.Counts `json:"counts"`
 			Sessions []Row              `json:"sessions"`
 			Next     string             `json:"next,omitempty"`
@@ -175,7 +175,7 @@ func (h *handler) user(w http.ResponseWriter, r *http.Request, subject string) {
 	if history == nil {
 		history = new(History)
 	}
-	h.JSON(w, r, struct {
+	h.JSON(w, r, http.StatusOK, struct {
 		Subject  string  `json:"subject"`
 		Sessions []Row   `json:"sessions"`
 		Ended    []Ended `json:"ended,omitzero"`
@@ -200,7 +200,7 @@ func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, subje
 func (h *handler) ofUser(w http.ResponseWriter, r *http.Request, subject string) (rows []Row, history *History, f Filter, ok bool) {
 	f, err := parseFilter(r.URL.Query())
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{Text: err.Error()})
 		return nil, nil, f, false
 	}
 	err = h.ask(r.Context(), func(ctx context.Context) error {
@@ -226,7 +226,7 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	}
 	subject, session := r.PostForm.Get("subject"), r.PostForm.Get("revoke")
 	if err != nil || subject == "" || session == "" {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{})
 		return
 	}
 	done := "one"
@@ -259,16 +259,16 @@ func (h *handler) delete(w http.ResponseWriter, r *http.Request) {
 		known = 2
 	}
 	if err != nil || subject == "" || len(q) != known || len(q["subject"]) > 1 || len(q["session"]) > 1 || session == "" && known > 1 {
-		http.Error(w, "The query is subject and, for one session, session.", http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{Text: "The query is subject and, for one session, session."})
 		return
 	}
 	switch n, err := h.revoke(r, subject, session); {
 	case errors.Is(err, ticketstore.ErrNotFound):
-		http.Error(w, h.cfg.Text.NotFound, http.StatusNotFound)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{Text: h.cfg.Text.NotFound})
 	case err != nil:
 		h.Fail(w, r, err)
 	case session == "":
-		h.JSON(w, r, struct {
+		h.JSON(w, r, http.StatusOK, struct {
 			Revoked int `json:"revoked"`
 		}{n})
 	default:

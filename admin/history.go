@@ -148,13 +148,13 @@ func (h *handler) ended(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		http.Error(w, "The store does not remember what has ended: see History of RedisConfig.", http.StatusNotFound)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{Text: "The store does not remember what has ended: see History of RedisConfig."})
 	case err != nil:
 		h.Fail(w, r, err)
 	case ui.WantsJSON(r) && status != http.StatusOK:
-		http.Error(w, h.cfg.Text.NoPage, status)
+		h.RefuseAs(w, r, status, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
 	case ui.WantsJSON(r):
-		h.JSON(w, r, struct {
+		h.JSON(w, r, http.StatusOK, struct {
 			Ended []Ended `json:"ended"`
 			Next  string  `json:"next,omitempty"`
 		}{hist.Ended, next})

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/devices"
@@ -17,8 +18,6 @@ var pageHTML string
 
 //go:embed style.css
 var ownCSS string
-
-func builtIn() *template.Template { return ui.Template("admin", pageHTML) }
 
 func style() string { return ui.Style + ownCSS }
 
@@ -65,8 +64,44 @@ type Page struct {
 
 	These *These
 
-	// Style is the built-in style sheet.
-	Style template.CSS
+	// Notice is set if there is nothing on the page but that. Where the template
+	// does not show its text, or fails, the built-in page does.
+	Notice *devices.Notice
+
+	content *template.Template
+}
+
+// Title returns what the page is, for <title>.
+func (p Page) Title() string {
+	title := p.Text.Title
+	switch {
+	case p.Notice != nil:
+		return p.Notice.Title
+	case p.Subject != "":
+		title = p.Text.UserTitle + " " + p.Name
+	case p.These != nil:
+		title = p.Text.Sure
+	case p.History != nil:
+		title = p.Text.Ending
+	}
+	if p.Message != "" {
+		return p.Message + " – " + title
+	}
+	return title
+}
+
+// Head returns what Content needs in <head>: the style sheet; a script that
+// writes the times in the reader's time zone; and that robots keep out.
+func (p Page) Head() template.HTML { return ui.Head(style(), true) }
+
+// Content returns what the built-in page has in <main>.
+func (p Page) Content() (template.HTML, error) {
+	var b strings.Builder
+	if p.content == nil {
+		p.content = ui.Template("admin", pageHTML)
+	}
+	err := p.content.ExecuteTemplate(&b, "content", p)
+	return template.HTML(b.String()), err
 }
 
 // A User is the user of a session.
@@ -117,7 +152,7 @@ func (h *handler) rows(r *http.Request, sessions []ticketstore.Session) []Row {
 }
 
 func (h *handler) describer(r *http.Request) *ui.Describer {
-	return ui.NewDescriber(&h.words, h.cfg.Locate, clock.Now(r.Context()))
+	return ui.NewDescriber(&h.words, h.cfg.Locate, nil, clock.Now(r.Context()))
 }
 
 // All returns how many sessions are on the page: of a user, how many "Sign out
@@ -125,7 +160,14 @@ func (h *handler) describer(r *http.Request) *ui.Describer {
 func (p Page) All() int64 { return int64(len(p.Rows)) }
 
 func (h *handler) newPage() Page {
-	return Page{Text: h.cfg.Text, Style: template.CSS(style())}
+	return Page{Text: h.cfg.Text, content: h.BuiltIn}
+}
+
+func (h *handler) noticePage(_ *http.Request, n ui.Notice) any {
+	p := h.newPage()
+	notice := devices.Notice(n)
+	p.Notice, p.Failed = &notice, true
+	return p
 }
 
 // examples have one of everything, to try a template on.

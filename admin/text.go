@@ -92,13 +92,23 @@ type Text struct {
 	SignOut           string
 	SignOutEverywhere string
 
-	DoneOne     string // after one session was ended
-	DoneAll     string // after all of a user were
-	DoneThese   func(sessions int64) string
-	NoFilter    string // the filter cannot be read
-	NotFound    string // the user has no such session
-	NoPage      string // the cursor names no page; the first one is shown
-	Unavailable string // the store cannot answer
+	DoneOne   string // after one session was ended
+	DoneAll   string // after all of a user were
+	DoneThese func(sessions int64) string
+	NoFilter  string // the filter cannot be read
+	NotFound  string // the user has no such session
+	NoPage    string // the cursor names no page; the first one is shown
+
+	// Notice says what there is to say instead of the page. what is signed-out,
+	// forbidden, cross-site, no-page, no-method, bad-form, failed or unavailable,
+	// and one day perhaps something else: where Notice returns nothing, the page
+	// is English.
+	Notice func(what string) (title, text string)
+
+	Back     string // links of a notice: to the first page,
+	SignIn   string // to sign in,
+	TryAgain string // to the page after an outage,
+	Leave    string // and to the site's home page
 }
 
 // english has what differs from package devices.

@@ -120,7 +120,7 @@ func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 		return true, nil
 	})
 	if errors.Is(err, ticketstore.ErrNotFound) {
-		http.Error(w, h.cfg.Text.NoPage, http.StatusBadRequest)
+		h.RefuseAs(w, r, http.StatusBadRequest, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
 		return
 	}
 	if err != nil {
@@ -151,7 +151,7 @@ func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 func (h *handler) endThese(w http.ResponseWriter, r *http.Request) {
 	form, err := parseThese(r.PostForm, time.Time{})
 	if err != nil || r.PostForm.Get("these") != "end" || form.until.IsZero() {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{})
 		return
 	}
 	r = r.WithContext(context.WithoutCancel(r.Context()))
@@ -174,7 +174,7 @@ func (h *handler) endThese(w http.ResponseWriter, r *http.Request) {
 		h.logEnded(r, "sessions", n, "filter", q.Encode())
 	}
 	if errors.Is(err, ticketstore.ErrNotFound) {
-		http.Error(w, h.cfg.Text.NoPage, http.StatusBadRequest)
+		h.RefuseAs(w, r, http.StatusBadRequest, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
 		return
 	}
 	if err != nil {
