@@ -26,6 +26,8 @@ type Manager struct {
 	cfg     Config
 	repeats repeats
 	live    lives
+
+	operatorCookie string // the name of the cookie that an impersonation puts the operator's key in
 }
 
 // NewManager returns a Manager that keeps tickets in store. If an argument is
@@ -40,6 +42,7 @@ func NewManager(store TicketStore, cfg Config) (*Manager, error) {
 	if err := errors.Join(append(errs, m.cfg.validate(cfg))...); err != nil {
 		return nil, fmt.Errorf("ticketstore: invalid Manager: %w", err)
 	}
+	m.operatorCookie = m.cfg.CookieName + "-operator"
 	return m, nil
 }
 
@@ -94,13 +97,14 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 // less than maxAge ago, by [Ticket].AuthenticatedAt, such as a change of
 // password. It sends a browser's navigation to [Config].LoginPath with the
 // parameter reauth=1, so that a login page that sends signed-in users back can
-// tell, and answers 403 Forbidden to anything else. After it, sign in with
+// tell, and answers 403 Forbidden to anything else, and to all requests of an
+// impersonation: see [Manager.Impersonate]. After it, sign in with
 // [Manager.SignIn]: Rotate is no sign-in. From an OpenID Connect provider,
 // demand prompt=login or a max_age of at most maxAge then, or its single
 // sign-on sends the user round in circles.
 func (m *Manager) RequireRecent(maxAge time.Duration, next http.Handler) http.Handler {
 	return m.require(next, func(ctx context.Context, t *Ticket) bool {
-		return clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
+		return !t.impersonated() && clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
 	})
 }
 
@@ -116,7 +120,15 @@ func (m *Manager) require(next http.Handler, enough func(context.Context, *Ticke
 			next.ServeHTTP(w, r)
 			return
 		}
-		if login, status := m.loginURL(r, attached(r.Context())); status != 0 {
+		if signedIn && t.impersonated() { // at the login page the operator could prove only who they are
+			m.unauthorized(w, r, signedIn)
+			return
+		}
+		res := attached(r.Context())
+		if m.resumes(w, r, res) {
+			return
+		}
+		if login, status := m.loginURL(r, res); status != 0 {
 			http.Redirect(w, r, login, status)
 			return
 		}
@@ -155,7 +167,7 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		w.Header().Add("Vary", "Cookie")
 	}
 	if res != nil {
-		res = &resolution{manager: res.manager, ticket: res.ticket, key: res.key, keys: res.keys, presented: res.presented, why: res.why}
+		res = &resolution{manager: res.manager, ticket: res.ticket, key: res.key, keys: res.keys, presented: res.presented, why: res.why, operator: res.operator}
 	} else {
 		var err error
 		if res, err = m.resolve(r); err != nil {

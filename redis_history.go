@@ -43,10 +43,14 @@ func (s *RedisStore) begins(t *Ticket) (string, error) {
 	if s.history == 0 {
 		return "", nil
 	}
-	data, err := s.serializer.Serialize(&Ticket{
+	begun := &Ticket{
 		ID: t.ID, Subject: t.Subject, Scheme: t.Scheme, Device: t.Device, Persistent: t.Persistent,
 		SignedInAt: t.SignedInAt, AuthenticatedAt: t.AuthenticatedAt, IssuedAt: t.IssuedAt, ExpiresAt: t.ExpiresAt, EndsAt: t.EndsAt,
-	})
+	}
+	if a, ok := t.Actor(); ok {
+		begun.Identities = []Identity{{Actor: a.identity()}}
+	}
+	data, err := s.serializer.Serialize(begun)
 	if err == nil {
 		data, err = s.seal.sealFor(forEnding, t.ID, t.Subject, data)
 	}

@@ -181,6 +181,10 @@ type Session struct {
 	EndsAt     time.Time `json:"endsAt,omitzero"`
 	Persistent bool      `json:"persistent,omitempty"`
 
+	// Actor is the operator whose session it really is; nil if that is its user.
+	// See [Manager.Impersonate].
+	Actor *Actor `json:"actor,omitempty"`
+
 	// Undecodable is set if the ticket cannot be read. Only ID, Subject and
 	// ExpiresAt are known then. The session can be revoked.
 	Undecodable bool `json:"undecodable,omitempty"`

@@ -189,7 +189,7 @@ func (t *Ticket) HasRole(role string) bool {
 
 // Session returns t as it is seen from outside.
 func (t *Ticket) Session() Session {
-	return Session{
+	s := Session{
 		ID:         t.ID,
 		Subject:    t.Subject,
 		Scheme:     t.Scheme,
@@ -201,6 +201,10 @@ func (t *Ticket) Session() Session {
 		EndsAt:     t.EndsAt,
 		Persistent: t.Persistent,
 	}
+	if a, ok := t.Actor(); ok {
+		s.Actor = new(a)
+	}
+	return s
 }
 
 // Clone returns a deep copy of t.

@@ -156,6 +156,10 @@ func cause(c string) string {
 		return "signed in for as long as is allowed"
 	case "deleted":
 		return "removed by the service"
+	case "impersonation-ended":
+		return "the administrator’s access was ended"
+	case "operator-signed-out":
+		return "the administrator signed out"
 	case "undelivered":
 		return "the sign-in was not completed"
 	case "forgotten":
