@@ -57,6 +57,9 @@ var operations = []operation{
 		s.advance(2 * time.Millisecond)
 		return renewing.wrapped(t, "alice", c)
 	}},
+	{"request of an impersonation", func(t *testing.T, s *site) func() error {
+		return s.wrapped(t, "alice", s.get(t, "/as?user=alice", s.login(t, "bob")).Cookies()...)
+	}},
 	{"SignIn", func(t *testing.T, s *site) func() error { return s.signIn(t, "alice") }},
 	{"SignIn again", func(t *testing.T, s *site) func() error { return s.signIn(t, "alice", s.login(t, "alice")) }},
 	{"SignIn over another's session", func(t *testing.T, s *site) func() error {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,18 @@ func TestCookieAttributeMatrix(t *testing.T) {
 			}
 			if res.Header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: got Cache-Control %q, want no-store", page, res.Header.Get("Cache-Control"))
+			}
+		}
+		as := s.get(t, "/as?user=bob", s.login(t, "olga"))
+		for _, res := range []*http.Response{as, s.get(t, "/back", as.Cookies()...)} {
+			name, attributes, _ := strings.Cut(test.want, ";")
+			var got []string
+			for i, c := range res.Cookies() {
+				line := strings.Replace(res.Header["Set-Cookie"][i], "="+c.Value, "", 1)
+				got = append(got, strings.Replace(line, "; Max-Age=0", "", 1))
+			}
+			if want := []string{name + ";" + attributes, name + "-operator;" + attributes}; !slices.Equal(got, want) {
+				t.Errorf("an impersonation: got %q, want %q", got, want)
 			}
 		}
 	}

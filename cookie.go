@@ -115,23 +115,23 @@ func (c secureCodec) Decode(_ context.Context, name string, cookies []*http.Cook
 	return keys, nil
 }
 
-func (m *Manager) decode(ctx context.Context, cookies []*http.Cookie) ([]Key, error) {
+func (m *Manager) decode(ctx context.Context, name string, cookies []*http.Cookie) ([]Key, error) {
 	if _, ours := m.cfg.Codec.(secureCodec); ours { // which never waits
-		return m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+		return m.cfg.Codec.Decode(ctx, name, cookies)
 	}
 	ctx, cancel := m.storeContext(ctx)
 	defer cancel()
 	began := m.start()
-	keys, err := m.cfg.Codec.Decode(ctx, m.cfg.CookieName, cookies)
+	keys, err := m.cfg.Codec.Decode(ctx, name, cookies)
 	m.called(ctx, began, Event{Call: "Decode", Err: err})
 	return keys, err
 }
 
-func (m *Manager) cookieValue(r *http.Request, key Key) (string, error) {
+func (m *Manager) cookieValue(r *http.Request, name string, key Key) (string, error) {
 	ctx, cancel := m.storeContext(r.Context())
 	defer cancel()
 	began := m.start()
-	value, err := m.cfg.Codec.Encode(ctx, m.cfg.CookieName, key)
+	value, err := m.cfg.Codec.Encode(ctx, name, key)
 	if _, ours := m.cfg.Codec.(secureCodec); !ours {
 		m.called(ctx, began, Event{Call: "Encode", Err: err})
 	}
@@ -172,19 +172,19 @@ func (m *Manager) maxAge(r *http.Request, t *Ticket) int {
 	return max(1, int((left+time.Second-1)/time.Second))
 }
 
-// writeCookie sets the cookie in place of one of ours that w sets already.
+// writeCookie sets the cookie called name in place of one that w sets already.
 // RFC 6265, section 4.1.1: one per name.
-func (m *Manager) writeCookie(w http.ResponseWriter, value string, maxAge int) {
+func (m *Manager) writeCookie(w http.ResponseWriter, name, value string, maxAge int) {
 	h := w.Header()
 	lines := h["Set-Cookie"]
 	h.Del("Set-Cookie")
 	for _, line := range lines {
-		if !strings.HasPrefix(line, m.cfg.CookieName+"=") {
+		if !strings.HasPrefix(line, name+"=") {
 			h.Add("Set-Cookie", line)
 		}
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name:        m.cfg.CookieName,
+		Name:        name,
 		Value:       value,
 		Domain:      m.cfg.CookieDomain,
 		Path:        m.cfg.CookiePath,

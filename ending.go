@@ -28,6 +28,8 @@ type Ending struct {
 	//	idle                  it was not used for its idle timeout
 	//	lifetime              it reached EndsAt
 	//	deleted               its record was deleted by hand
+	//	impersonation-ended   EndImpersonation
+	//	operator-signed-out   the operator's session, in which it was begun, has ended
 	//	undelivered           it began, but nobody got its key: a reply was lost
 	//	forgotten             Forget
 	//
@@ -59,6 +61,15 @@ const (
 // whoever may read that.
 func WithCause(ctx context.Context, why, by string) context.Context {
 	return context.WithValue(ctx, causeKey{}, cause{cut(why, maxCause), cut(by, maxBy)})
+}
+
+// endedBy returns ctx for calls that end sessions by somebody, unless WithCause
+// has named another.
+func endedBy(ctx context.Context, otherwise, by string) context.Context {
+	if c := causeIn(ctx, otherwise); by != "" && c.by == "" {
+		return WithCause(ctx, c.cause, by)
+	}
+	return ctx
 }
 
 func causeIn(ctx context.Context, otherwise string) cause {

@@ -270,7 +270,8 @@ func eachMode(t *testing.T, test func(t *testing.T, b *backend)) {
 }
 
 // A site is a Manager over a store, behind a few pages: / says who is there,
-// /me demands to know, /login?user= and /logout do what they say.
+// /me demands to know, /login?user= and /logout do what they say, and so do
+// /as?user= and /back, which begin and end an impersonation.
 type site struct {
 	*backend
 	store   *RedisStore
@@ -333,6 +334,10 @@ func newSiteOn(t *testing.T, b *backend, store TicketStore, cfg Config) *site {
 		_, err := m.Rotate(w, r, nil)
 		answer(w, err)
 	})
+	mux.HandleFunc("/as", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, m.Impersonate(w, r, NewTicket(r.FormValue("user")), "ticket 4711"))
+	})
+	mux.HandleFunc("/back", func(w http.ResponseWriter, r *http.Request) { answer(w, m.EndImpersonation(w, r)) })
 	s.handler = m.Wrap(mux)
 	return s
 }

@@ -2,7 +2,6 @@ package ticketstore
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 
 	"github.com/ticketstore/ticketstore/internal/unsent"
@@ -21,7 +20,7 @@ import (
 // read again. At the session's expiry it ends only if no other request has kept
 // the session alive: an open connection is no activity. It goes on when the key
 // is rotated, and while the store cannot answer, though never past the session's
-// lifetime.
+// lifetime. That of an impersonation ends with its operator's session, too.
 //
 // It holds until r's context ends, which a server does when r's handler returns,
 // also after a Hijack. For a connection that outlives its handler, give r a
@@ -44,25 +43,32 @@ func (m *Manager) Live(r *http.Request) (context.Context, error) {
 		}
 	}
 	switch {
-	case res.ticket == nil && res.why != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, res.why)
 	case res.ticket == nil:
-		return nil, ErrNotFound
+		return nil, res.notFound()
 	case res.manager == nil:
 		return r.Context(), nil
 	}
 	ctx, end := context.WithCancelCause(r.Context())
-	w, s := m.live.open(m, ctx, end, res)
-	// What ended it until now, no hint has told of.
-	err := w.check(ctx, []*liveSession{s}, true)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	err := m.watch(ctx, end, res)
+	if err == nil && res.operator != nil {
+		err = m.watch(ctx, end, res.operator)
 	}
 	if err != nil {
 		end(err)
 		return nil, err
 	}
 	return ctx, nil
+}
+
+// watch ends ctx when the session of res does, and returns an error if it has.
+func (m *Manager) watch(ctx context.Context, end context.CancelCauseFunc, res *resolution) error {
+	w, s := m.live.open(m, ctx, end, res)
+	// What ended it until now, no hint has told of.
+	err := w.check(ctx, []*liveSession{s}, true)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // A liveStore is a store that does better than to be asked for one session after

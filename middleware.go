@@ -12,6 +12,7 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/recent"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
+	"github.com/ticketstore/ticketstore/internal/refusal"
 )
 
 // A Manager connects a [TicketStore] to HTTP requests. It is safe for
@@ -25,6 +26,8 @@ type Manager struct {
 	cfg     Config
 	repeats repeats
 	live    lives
+
+	operatorCookie string // the name of the cookie that an impersonation puts the operator's key in
 }
 
 // NewManager returns a Manager that keeps tickets in store. If an argument is
@@ -39,6 +42,7 @@ func NewManager(store TicketStore, cfg Config) (*Manager, error) {
 	if err := errors.Join(append(errs, m.cfg.validate(cfg))...); err != nil {
 		return nil, fmt.Errorf("ticketstore: invalid Manager: %w", err)
 	}
+	m.operatorCookie = m.cfg.CookieName + "-operator"
 	return m, nil
 }
 
@@ -93,13 +97,14 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 // less than maxAge ago, by [Ticket].AuthenticatedAt, such as a change of
 // password. It sends a browser's navigation to [Config].LoginPath with the
 // parameter reauth=1, so that a login page that sends signed-in users back can
-// tell, and answers 403 Forbidden to anything else. After it, sign in with
+// tell, and answers 403 Forbidden to anything else, and to all requests of an
+// impersonation: see [Manager.Impersonate]. After it, sign in with
 // [Manager.SignIn]: Rotate is no sign-in. From an OpenID Connect provider,
 // demand prompt=login or a max_age of at most maxAge then, or its single
 // sign-on sends the user round in circles.
 func (m *Manager) RequireRecent(maxAge time.Duration, next http.Handler) http.Handler {
 	return m.require(next, func(ctx context.Context, t *Ticket) bool {
-		return clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
+		return !t.impersonated() && clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
 	})
 }
 
@@ -115,7 +120,15 @@ func (m *Manager) require(next http.Handler, enough func(context.Context, *Ticke
 			next.ServeHTTP(w, r)
 			return
 		}
-		if login, status := m.loginURL(r, attached(r.Context())); status != 0 {
+		if signedIn && t.impersonated() { // at the login page the operator could prove only who they are
+			m.unauthorized(w, r, signedIn)
+			return
+		}
+		res := attached(r.Context())
+		if m.resumes(w, r, res) {
+			return
+		}
+		if login, status := m.loginURL(r, res); status != 0 {
 			http.Redirect(w, r, login, status)
 			return
 		}
@@ -135,7 +148,7 @@ func (m *Manager) unauthorized(w http.ResponseWriter, r *http.Request, signedIn 
 		m.cfg.Unauthorized(w, r, status)
 		return
 	}
-	http.Error(w, text, status)
+	refuse(w, r, status, text)
 }
 
 // attach returns r with its ticket in its context. If the store could not
@@ -154,7 +167,7 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 		w.Header().Add("Vary", "Cookie")
 	}
 	if res != nil {
-		res = &resolution{manager: res.manager, ticket: res.ticket, key: res.key, keys: res.keys, presented: res.presented, why: res.why}
+		res = &resolution{manager: res.manager, ticket: res.ticket, key: res.key, keys: res.keys, presented: res.presented, why: res.why, operator: res.operator}
 	} else {
 		var err error
 		if res, err = m.resolve(r); err != nil {
@@ -181,7 +194,16 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Retry-After", "5")
-	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
+	refuse(w, r, http.StatusServiceUnavailable, "The service is temporarily unavailable. Please try again.")
+}
+
+// refuse answers with text, or as the handler does that includes the Manager.
+func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
+	if f := refusal.From(r.Context()); f != nil {
+		f(w, r, status)
+		return
+	}
+	http.Error(w, text, status)
 }
 
 // hungUp reports whether ctx has ended as net/http ends it when the client

@@ -16,14 +16,17 @@ import (
 //
 //	Kind       Cause
 //	signed-in
+//	impersonated
 //	ended      replaced (by a sign-in over it), signed-out, revoked or, of these
-//	           two, what WithCause says; revoked-by-operator (by package admin)
+//	           two, what WithCause says; revoked-by-operator (by package admin);
+//	           impersonation-ended, operator-signed-out (see Ending)
 //	renewed    used (a request recorded its last use), changed (by Manager.Renew)
 //	rotated
 //	rejected   forged (no cookie is ours, or its key has left CookieKeys),
 //	           unknown (the session has ended, or never was),
 //	           expired (by Config and our clock, though the store has it),
 //	           superseded, undecodable (see the errors of that name),
+//	           no-operator (an impersonation without its operator's key),
 //	           two-subjects (of two users; neither counts),
 //	           too-many-cookies
 //	called     none (the store answered, perhaps with ErrNotFound), failed,
@@ -43,6 +46,10 @@ type Event struct {
 
 	Subject   string
 	SessionID string
+
+	// Actor is the operator who acts as Subject, of what an impersonated session
+	// does and of its beginning and end: see [Manager.Impersonate].
+	Actor string
 
 	// Sessions is how many have ended. It is 1, but for RevokeAll and
 	// RevokeOthers, which name none.
@@ -92,7 +99,7 @@ func (m *Manager) tellEnded(r *http.Request, cause string, old []presented, keys
 	for _, p := range old {
 		e := Event{Kind: "ended", Cause: cause, SessionID: m.sessionID(p.key), Sessions: 1}
 		if p.ticket != nil {
-			e.Subject, e.SessionID = p.ticket.Subject, p.ticket.ID
+			e.Subject, e.SessionID, e.Actor = p.ticket.Subject, p.ticket.ID, p.ticket.operator()
 		}
 		i := slices.Index(keys, p.key)
 		if i < 0 || errs[i] != nil || e.SessionID != "" && slices.Contains(told, e.SessionID) {
@@ -110,7 +117,7 @@ func (m *Manager) rejected(events []Event, cause string, key Key, t *Ticket, err
 	}
 	e := Event{Kind: "rejected", Cause: cause, SessionID: m.sessionID(key), Err: err}
 	if t != nil {
-		e.Subject, e.SessionID = t.Subject, t.ID
+		e.Subject, e.SessionID, e.Actor = t.Subject, t.ID, t.operator()
 	}
 	return append(events, e)
 }

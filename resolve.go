@@ -28,6 +28,7 @@ type resolution struct {
 	presented []presented
 	first     [1]presented // what presented begins in: seldom are there more
 	why       error        // the request is anonymous, if not because there is no ticket
+	operator  *resolution  // what the operator's cookie holds, if ticket is an impersonation
 
 	arrived time.Time
 	left    atomic.Pointer[leftMark]
@@ -55,22 +56,28 @@ func (m *Manager) Resolve(r *http.Request) (*Ticket, error) {
 		return res.ticket, nil
 	}
 	res, err := m.resolve(fresh(r))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case res.ticket != nil:
-		return res.ticket, nil
-	case res.why != nil:
-		return nil, fmt.Errorf("%w: %w", ErrNotFound, res.why)
 	}
-	return nil, ErrNotFound
+	if res.ticket == nil {
+		return nil, res.notFound()
+	}
+	return res.ticket, nil
+}
+
+// notFound returns why a request is anonymous.
+func (res *resolution) notFound() error {
+	if res.why != nil {
+		return fmt.Errorf("%w: %w", ErrNotFound, res.why)
+	}
+	return ErrNotFound
 }
 
 var errZeroManager = errors.New("ticketstore: this Manager was not made by NewManager")
 
 func (m *Manager) resolve(r *http.Request) (*resolution, error) {
-	cookies := m.cookies(r)
-	keys, err := m.keys(r, cookies)
+	cookies := m.cookies(r, m.cfg.CookieName)
+	keys, err := m.keys(r, m.cfg.CookieName, cookies)
 	if errors.Is(err, errTooManyKeys) {
 		m.tell(r, Event{Kind: "rejected", Cause: "too-many-cookies", Err: err})
 		m.logRepeated(r, slog.LevelWarn, "ticketstore: a request counts as anonymous", "", "error", err)
@@ -82,7 +89,14 @@ func (m *Manager) resolve(r *http.Request) (*resolution, error) {
 	if m.cfg.Observer != nil && len(keys) == 0 && slices.ContainsFunc(cookies, m.named) {
 		m.tell(r, Event{Kind: "rejected", Cause: "forged"})
 	}
-	return m.read(r, keys)
+	res, err := m.read(r, keys)
+	if err == nil && res.ticket != nil && res.ticket.impersonated() {
+		err = m.readOperator(r, res)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 // named reports whether c is called as ours are.
@@ -90,23 +104,23 @@ func (m *Manager) named(c *http.Cookie) bool { return c.Name == m.cfg.CookieName
 
 var errTooManyKeys = fmt.Errorf("ticketstore: the request has more than %d session cookies that are ours: another host plants them", maxKeys)
 
-// cookies returns those of r that the codec looks at.
-func (m *Manager) cookies(r *http.Request) []*http.Cookie {
+// cookies returns those of r that the codec looks at for name.
+func (m *Manager) cookies(r *http.Request, name string) []*http.Cookie {
 	if _, ours := m.cfg.Codec.(secureCodec); ours {
-		return r.CookiesNamed(m.cfg.CookieName)
+		return r.CookiesNamed(name)
 	}
 	return r.Cookies()
 }
 
-// keys returns the distinct keys in cookies.
-func (m *Manager) keys(r *http.Request, cookies []*http.Cookie) ([]Key, error) {
+// keys returns the distinct keys in those of cookies that are called name.
+func (m *Manager) keys(r *http.Request, name string, cookies []*http.Cookie) ([]Key, error) {
 	if m.store == nil {
 		return nil, errZeroManager
 	}
 	if len(cookies) == 0 {
 		return nil, nil
 	}
-	keys, err := m.decode(r.Context(), cookies)
+	keys, err := m.decode(r.Context(), name, cookies)
 	if err != nil {
 		return nil, fmt.Errorf("ticketstore: cookie: %w", err)
 	}
@@ -205,6 +219,9 @@ func (m *Manager) readOnce(r *http.Request, keys []Key, rejected *[]Event) (res 
 
 // slide records the use of r's ticket, if that is due and r counts as activity.
 func (m *Manager) slide(r *http.Request, res *resolution) {
+	if res.operator != nil {
+		m.useOperator(r, res, m.slide)
+	}
 	t := res.ticket
 	if t == nil {
 		return
@@ -214,13 +231,21 @@ func (m *Manager) slide(r *http.Request, res *resolution) {
 		after = min(after, idle/2)
 	}
 	if !m.now(r.Context()).Before(t.IssuedAt.Add(after)) && m.cfg.Activity(r) {
-		m.use(r, res)
+		m.renewUsed(r, res)
 	}
 }
 
-// use renews the ticket of r as used now. A key that has been rotated away
-// cannot, nor does a ticket whose absolute end cannot be told.
+// use renews the ticket of r as used now.
 func (m *Manager) use(r *http.Request, res *resolution) {
+	if res.operator != nil {
+		m.useOperator(r, res, m.use)
+	}
+	m.renewUsed(r, res)
+}
+
+// renewUsed does not renew the ticket of a key that has been rotated away, which
+// cannot, nor one whose absolute end cannot be told.
+func (m *Manager) renewUsed(r *http.Request, res *resolution) {
 	t := res.ticket
 	if t == nil || t.Revision == "" || t.SignedInAt.IsZero() {
 		return
@@ -241,12 +266,12 @@ func (m *Manager) use(r *http.Request, res *resolution) {
 	switch {
 	case err == nil:
 		res.ticket = next
-		m.tell(r, Event{Kind: "renewed", Cause: "used", Subject: t.Subject, SessionID: t.ID})
+		m.tell(r, Event{Kind: "renewed", Cause: "used", Subject: t.Subject, SessionID: t.ID, Actor: t.operator()})
 	case errors.Is(err, ErrConflict):
 		// Somebody else has just renewed it: what was read is good.
 	case errors.Is(err, ErrNotFound):
 		res.ticket, res.key = nil, ""
-		m.tell(r, Event{Kind: "rejected", Cause: "unknown", Subject: t.Subject, SessionID: t.ID, Err: err})
+		m.tell(r, Event{Kind: "rejected", Cause: "unknown", Subject: t.Subject, SessionID: t.ID, Actor: t.operator(), Err: err})
 	case hungUp(ctx):
 		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
 	default:
@@ -268,7 +293,10 @@ func (m *Manager) idleTimeout(t *Ticket) time.Duration {
 }
 
 func (m *Manager) lifetime(t *Ticket) time.Duration {
-	if t.Persistent {
+	switch {
+	case t.impersonated():
+		return min(m.cfg.Lifetime, impersonationLife)
+	case t.Persistent:
 		return m.cfg.PersistentLifetime
 	}
 	return m.cfg.Lifetime

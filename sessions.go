@@ -55,7 +55,7 @@ func (m *Manager) RevokeAll(w http.ResponseWriter, r *http.Request) (revoked int
 		return index.RevokeAll(ctx, t.Subject)
 	})
 	if err == nil {
-		m.writeCookie(w, "", -1)
+		m.writeCookie(w, m.cfg.CookieName, "", -1)
 	}
 	return revoked, err
 }
@@ -71,7 +71,7 @@ func (m *Manager) revoke(r *http.Request, call, id string, f func(context.Contex
 		revoked, err = f(ctx, index, t)
 		m.called(ctx, began, Event{Call: call, Subject: t.Subject, SessionID: id, Err: err})
 		if revoked > 0 { // some, even if there is an error
-			m.tell(r, Event{Kind: "ended", Cause: "revoked", Subject: t.Subject, SessionID: id, Sessions: revoked})
+			m.tell(r, Event{Kind: "ended", Cause: "revoked", Subject: t.Subject, SessionID: id, Sessions: revoked, Actor: t.operator()})
 		}
 		return err
 	})
@@ -92,7 +92,7 @@ func (m *Manager) withIndex(r *http.Request, f func(context.Context, SessionInde
 	if err != nil {
 		return err
 	}
-	ctx, cancel := m.storeContext(context.WithoutCancel(r.Context()))
+	ctx, cancel := m.storeContext(context.WithoutCancel(endedBy(r.Context(), "revoked", t.operator())))
 	defer cancel()
 	return f(ctx, index, t)
 }

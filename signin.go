@@ -36,16 +36,56 @@ import (
 // tried twice, the user is signed in all the same, and that is logged: the old
 // session is in the list.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) error {
-	if err := t.validate(); err != nil {
+	if err := m.checkNew(t); err != nil {
 		return err
-	}
-	if _, ok := m.store.(LinkIndex); !ok && len(t.Links) > 0 {
-		return fmt.Errorf("ticketstore: sign in: %T is no LinkIndex, and the ticket has Links: %w", m.store, errors.ErrUnsupported)
 	}
 	keys, old, err := m.allPresented(w, r)
 	if err != nil {
 		return err
 	}
+	next := m.begin(r, t)
+	// An old session of the same subject does not count towards a cap.
+	next.ID = ""
+	for _, p := range old {
+		if next.ID == "" && p.ticket != nil && p.ticket.Subject == t.Subject {
+			next.ID = p.ticket.ID
+		}
+	}
+	value, err := m.storeNew(r, next)
+	if err != nil {
+		return err
+	}
+	errs := m.removeAll(WithCause(r.Context(), "replaced", operatorIn(old)), keys, 2)
+	if err := errors.Join(errs...); err != nil {
+		m.log(r, slog.LevelError, "ticketstore: a sign-in did not end an old session", "session", next.ID, "error", err)
+	}
+	m.writeCookie(w, m.cfg.CookieName, value, m.maxAge(r, next))
+	if m.hasOperator(w, r) || m.hidesCookies(r) {
+		m.writeCookie(w, m.operatorCookie, "", -1)
+	}
+	*t = *next
+	m.unlink(r, old, keys, errs)
+	m.tellEnded(r, "replaced", old, keys, errs)
+	m.tell(r, Event{Kind: "signed-in", Subject: t.Subject, SessionID: t.ID})
+	return nil
+}
+
+// checkNew returns why no session may begin with t.
+func (m *Manager) checkNew(t *Ticket) error {
+	if err := t.validate(); err != nil {
+		return err
+	}
+	if t.impersonated() {
+		return invalid("its actor is one of Impersonate, which alone begins an impersonation")
+	}
+	if _, ok := m.store.(LinkIndex); !ok && len(t.Links) > 0 {
+		return fmt.Errorf("ticketstore: sign in: %T is no LinkIndex, and the ticket has Links: %w", m.store, errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// begin returns t as a session that r begins has it.
+func (m *Manager) begin(r *http.Request, t *Ticket) *Ticket {
 	next := t.Clone()
 	now := m.now(r.Context())
 	next.IssuedAt, next.began = now, clock.Now(r.Context())
@@ -68,36 +108,25 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, t *Ticket) erro
 		next.Device = m.device(r)
 	}
 	next.Device = next.Device.capped()
+	return next
+}
 
-	// An old session of the same subject does not count towards a cap.
-	next.ID = ""
-	for _, p := range old {
-		if next.ID == "" && p.ticket != nil && p.ticket.Subject == t.Subject {
-			next.ID = p.ticket.ID
-		}
-	}
-	key, err := m.storeTicket(r.Context(), next)
-	next.began = time.Time{}
+// storeNew stores the ticket of a new session and returns the value of its
+// cookie. If it returns an error, there is no session.
+func (m *Manager) storeNew(r *http.Request, t *Ticket) (value string, err error) {
+	key, err := m.storeTicket(r.Context(), t)
+	t.began = time.Time{}
 	if err != nil {
-		return err
+		return "", err
 	}
-	value, err := m.cookieValue(r, key)
+	value, err = m.cookieValue(r, m.cfg.CookieName, key)
 	if err == nil {
 		err = r.Context().Err() // under http.TimeoutHandler, say: the answer is lost
 	}
 	if err != nil {
-		return errors.Join(err, m.remove(WithCause(r.Context(), "undelivered", ""), key))
+		return "", errors.Join(err, m.remove(WithCause(r.Context(), "undelivered", ""), key))
 	}
-	errs := m.removeAll(WithCause(r.Context(), "replaced", ""), keys, 2)
-	if err := errors.Join(errs...); err != nil {
-		m.log(r, slog.LevelError, "ticketstore: a sign-in did not end an old session", "session", next.ID, "error", err)
-	}
-	m.writeCookie(w, value, m.maxAge(r, next))
-	*t = *next
-	m.unlink(r, old, keys, errs)
-	m.tellEnded(r, "replaced", old, keys, errs)
-	m.tell(r, Event{Kind: "signed-in", Subject: t.Subject, SessionID: t.ID})
-	return nil
+	return value, nil
 }
 
 // used reports whether t has been in use.
@@ -121,7 +150,7 @@ func authenticatedAt(t *Ticket, now time.Time) time.Time {
 // If somebody else changed the ticket meanwhile, that is repeated, at most five
 // times. So change may run again, even after it took effect: it does no I/O
 // and depends on nothing but its argument. It must not change ID, Subject,
-// Persistent, Links, a device or a time, but that it may make EndsAt earlier or
+// Persistent, Links, the [Actor], a device or a time, but that it may make EndsAt earlier or
 // IdleTimeout shorter; else the error is ErrInvalidTicket. Its argument has
 // Properties that it can write to. An error of change is returned as it is, and
 // nothing is written; nor is anything if it panics.
@@ -144,7 +173,7 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 		return m.renew(r.Context(), res.key, t)
 	})
 	if err == nil {
-		m.tell(r, Event{Kind: "renewed", Cause: "changed", Subject: t.Subject, SessionID: t.ID})
+		m.tell(r, Event{Kind: "renewed", Cause: "changed", Subject: t.Subject, SessionID: t.ID, Actor: t.operator()})
 	}
 	return t, err
 }
@@ -167,7 +196,7 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 		return nil, fmt.Errorf("ticketstore: rotate: %T is no KeyRotator: %w", m.store, errors.ErrUnsupported)
 	}
 	// First the key that this response sets: it has not arrived anywhere.
-	keys, err := m.keys(r, cookiesSet(w))
+	keys, err := m.keys(r, m.cfg.CookieName, cookiesSet(w))
 	if err != nil {
 		return nil, err
 	}
@@ -194,10 +223,10 @@ func (m *Manager) Rotate(w http.ResponseWriter, r *http.Request, change func(*Ti
 	if err != nil {
 		return nil, err
 	}
-	value, err := m.cookieValue(r, key)
+	value, err := m.cookieValue(r, m.cfg.CookieName, key)
 	if err == nil {
-		m.writeCookie(w, value, m.maxAge(r, t))
-		m.tell(r, Event{Kind: "rotated", Subject: t.Subject, SessionID: t.ID})
+		m.writeCookie(w, m.cfg.CookieName, value, m.maxAge(r, t))
+		m.tell(r, Event{Kind: "rotated", Subject: t.Subject, SessionID: t.ID, Actor: t.operator()})
 	}
 	return t, err
 }
@@ -258,6 +287,8 @@ func checkChange(old, next *Ticket) error {
 	case next.ID != old.ID, next.Subject != old.Subject, next.Persistent != old.Persistent,
 		next.Revision != old.Revision, next.Device != old.Device, next.SeenFrom != old.SeenFrom:
 		return invalid("session %s: its ID, Subject, Persistent, Revision and devices cannot change", old.ID)
+	case next.impersonated() != old.impersonated(), next.actor() != old.actor():
+		return invalid("session %s: who acts in it cannot change", old.ID)
 	case !slices.Equal(next.Links, old.Links), !next.LinkedAt.Equal(old.LinkedAt):
 		return invalid("session %s: its Links and LinkedAt cannot change", old.ID)
 	case !next.SignedInAt.Equal(old.SignedInAt), !next.AuthenticatedAt.Equal(old.AuthenticatedAt),
@@ -280,11 +311,11 @@ func (m *Manager) storeTicket(ctx context.Context, t *Ticket) (Key, error) {
 	return key, err
 }
 
-// allPresented returns the keys in a cookie already set on w and in r's, and
-// which of them have sessions. Those of the others may have: what has expired by
+// allPresented returns the keys in a cookie already set on w and in r's, and of an
+// operator, and which of them have sessions. Those of the others may have: what has expired by
 // this clock may live by that of another process.
 func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]Key, []presented, error) {
-	keys, err := m.keys(r, cookiesSet(w))
+	keys, err := m.keys(r, m.cfg.CookieName, cookiesSet(w))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -301,10 +332,18 @@ func (m *Manager) allPresented(w http.ResponseWriter, r *http.Request) ([]Key, [
 	if errors.Is(res.why, errTooManyKeys) {
 		return nil, nil, res.why
 	}
-	if keys == nil {
+	operators, err := m.operatorKeys(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if keys == nil && operators == nil {
 		return res.keys, res.presented, nil
 	}
-	return append(set.keys, res.keys...), append(set.presented, res.presented...), nil
+	op, err := m.read(unsentKeys(r), operators)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slices.Concat(set.keys, res.keys, op.keys), slices.Concat(set.presented, res.presented, op.presented), nil
 }
 
 // cookiesSet returns the cookies that w sets.

@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// SignOut ends every session whose key r presents and deletes the cookie. If it
+// SignOut ends every session whose key r presents, that of an operator who
+// impersonates among them, and deletes the cookie. If it
 // returns an error, the store could not answer, or r has more than 16 distinct
 // keys, and the cookie is still there: answer 503, so that the user tries again.
 //
@@ -23,10 +24,17 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var known []presented // nothing is read within Wrap, and nothing unless it is told
-	if res := attached(r.Context()).of(m); m.cfg.Observer != nil {
+	res := attached(r.Context()).of(m)
+	if m.cfg.Observer != nil {
 		_, known, _ = m.allPresented(w, r)
 	} else if res != nil {
 		known = res.presented
+		if res.operator != nil {
+			known = append(slices.Clip(known), res.operator.presented...)
+		}
+	}
+	if by := operatorIn(known); by != "" {
+		r = r.WithContext(endedBy(r.Context(), "signed-out", by))
 	}
 	errs := m.removeAll(r.Context(), keys, 1)
 	m.unlink(r, known, keys, errs)
@@ -43,7 +51,10 @@ func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if failed != nil {
 		return errors.Join(failed...)
 	}
-	m.writeCookie(w, "", -1)
+	m.writeCookie(w, m.cfg.CookieName, "", -1)
+	if m.hasOperator(w, r) {
+		m.writeCookie(w, m.operatorCookie, "", -1)
+	}
 	return errors.Join(old...)
 }
 
@@ -84,12 +95,17 @@ func (m *Manager) unlink(r *http.Request, old []presented, keys []Key, errs []er
 	}
 }
 
-// allKeys returns the keys in cookies already set on w, then those in r's.
+// allKeys returns the keys in cookies already set on w, then those in r's, and
+// those of an operator.
 func (m *Manager) allKeys(w http.ResponseWriter, r *http.Request) ([]Key, error) {
-	set, err := m.keys(r, cookiesSet(w))
+	set, err := m.keys(r, m.cfg.CookieName, cookiesSet(w))
 	if err != nil {
 		return nil, err
 	}
-	presented, err := m.keys(r, m.cookies(r))
-	return append(set, presented...), err
+	presented, err := m.keys(r, m.cfg.CookieName, m.cookies(r, m.cfg.CookieName))
+	if err != nil {
+		return nil, err
+	}
+	operators, err := m.operatorKeys(w, r)
+	return append(append(set, presented...), operators...), err
 }

@@ -56,11 +56,12 @@ func (m *Manager) Status() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Add("Vary", "Cookie")
-		json.NewEncoder(w).Encode(m.status(r, res.ticket))
+		json.NewEncoder(w).Encode(m.status(r, res))
 	})
 }
 
-func (m *Manager) status(r *http.Request, t *Ticket) status {
+func (m *Manager) status(r *http.Request, res *resolution) status {
+	t := res.ticket
 	if t == nil {
 		return status{}
 	}
@@ -68,7 +69,11 @@ func (m *Manager) status(r *http.Request, t *Ticket) status {
 	seconds := func(d time.Duration) *int64 { return new(max(0, int64(d/time.Second))) }
 	s := status{SignedIn: true, SinceSignIn: seconds(now.Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)))}
 	if m.idleTimeout(t) > 0 {
-		s.UntilIdle = seconds(m.deadline(t).Sub(now))
+		deadline := m.deadline(t)
+		if res.operator != nil {
+			deadline = earlier(deadline, m.deadline(res.operator.ticket))
+		}
+		s.UntilIdle = seconds(deadline.Sub(now))
 	}
 	if end := m.end(t); !end.IsZero() {
 		s.UntilEnd = seconds(end.Sub(now))

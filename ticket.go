@@ -202,7 +202,7 @@ func (t *Ticket) Session() Session {
 		Persistent: t.Persistent,
 	}
 	if a, ok := t.Actor(); ok {
-		s.Actor = &a
+		s.Actor = new(a)
 	}
 	return s
 }

@@ -116,12 +116,22 @@ type Config struct {
 	// Text replaces the English of the pages. Its empty fields stay English.
 	Text Text
 
-	// Template replaces the pages. It is executed with a [Page], and by New
-	// with some for trial. If nil, a built-in one.
+	// Words returns the text of r's page, in the language of its reader. Its
+	// empty fields are those of Text. If nil, Text holds for all.
+	Words func(r *http.Request) Text
+
+	// Site returns what the application has to say about r's page. If nil,
+	// nothing. As Words, it is called by requests in parallel, also by those of
+	// nobody who is an operator.
+	Site func(r *http.Request) Site
+
+	// Template replaces the pages, with a layout of the application around
+	// Page.Content or with pages of its own. It is executed with a [Page], and
+	// by New with some for trial. If nil, a built-in one.
 	//
-	// The Content-Security-Policy lets it load styles, images and fonts from
-	// its own site, and run no scripts; of inline styles, it admits Page.Style
-	// as <style>{{.Style}}</style>.
+	// The Content-Security-Policy lets it load styles, scripts, images and fonts
+	// from its own site, and its scripts connect to that. It admits nothing
+	// inline but what Page.Head has.
 	Template *template.Template
 
 	// Logger gets who ended which sessions, and outages of the store. If nil,
@@ -141,9 +151,11 @@ const maxPageSize = 1000 // RedisStore.SessionPage's
 // parallel. If an argument is unfit, the error names every problem found.
 // Changes to cfg afterwards have no effect.
 func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Handler, error) {
-	h := &handler{store: store, custom: cfg.Template != nil, cfg: cfg.withDefaults()}
-	h.words = ui.WordsOf(h.cfg.Text)
-	h.Responder = ui.Responder{Package: "admin", Template: h.cfg.Template, Unavailable: h.cfg.Text.Unavailable, Logger: cfg.Logger}
+	h := &handler{store: store, cfg: cfg.withDefaults()}
+	h.Responder = ui.Responder{
+		Package: "admin", Template: cfg.Template, BuiltIn: content(), Logger: cfg.Logger,
+		Words: h.wordsFor, Notice: h.noticePage, Leave: "/",
+	}
 	protection := http.NewCrossOriginProtection()
 	var errs []error
 	if v := reflect.ValueOf(store); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
@@ -156,10 +168,13 @@ func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Hand
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("admin: invalid handler: %w", err)
 	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Refuse(w, r, ui.CrossSite, ui.Notice{})
+	}))
 	next := protection.Handler(http.HandlerFunc(h.serve))
-	return ui.Guard(style(), h.custom, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return ui.Guard(style(), cfg.Template != nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !authorize(r) {
-			http.Error(w, "Forbidden", http.StatusForbidden)
+			h.Refuse(w, r, ui.Forbidden, ui.Notice{})
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -174,9 +189,6 @@ func (c Config) withDefaults() Config {
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = 2 * time.Second
 	}
-	if c.Template == nil {
-		c.Template = builtIn()
-	}
 	return c
 }
 
@@ -188,13 +200,12 @@ func (h *handler) validate() (errs []error) {
 	if h.cfg.StoreTimeout < 0 {
 		errs = append(errs, ui.Problem("StoreTimeout", "%v is negative", h.cfg.StoreTimeout))
 	}
-	if err := h.words.Validate(); err != nil {
+	words := ui.WordsOf(h.cfg.Text)
+	if err := words.Validate(); err != nil {
 		return append(errs, err)
 	}
-	for _, page := range h.examples() {
-		if err := h.Try(page); err != nil {
-			return append(errs, err)
-		}
+	if err := h.try(); err != nil {
+		return append(errs, err)
 	}
 	return errs
 }

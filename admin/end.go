@@ -22,7 +22,7 @@ func (v *visit) post() {
 	}
 	subject, session := form.Get("subject"), form.Get("revoke")
 	if err != nil || subject == "" || session == "" {
-		v.refuse(http.StatusBadRequest, noForm)
+		v.refuse(http.StatusBadRequest, "")
 		return
 	}
 	q := v.r.URL.Query()
@@ -48,8 +48,6 @@ func (v *visit) post() {
 	back.Set("session", session)
 	v.leave(subject, back, err)
 }
-
-const noForm = "The form cannot be read."
 
 // leave answers a form whose revocation has returned err.
 func (v *visit) leave(subject string, back url.Values, err error) {
@@ -84,7 +82,7 @@ func (v *visit) delete() {
 	case err != nil:
 		v.failed(err)
 	case session == "":
-		v.JSON(v.w, v.r, struct {
+		v.JSON(v.w, v.r, http.StatusOK, struct {
 			Revoked int `json:"revoked"`
 		}{n})
 	default:

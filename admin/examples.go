@@ -1,15 +1,24 @@
 package admin
 
 import (
-	"net/http"
-
+	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/devices"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
+// try executes the template with pages that have one of everything.
+func (h *handler) try() error {
+	for _, page := range h.examples() {
+		if err := h.Try(page, h.cfg.Site != nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // examples have one of everything, to try a template on.
 func (h *handler) examples() []Page {
-	v := h.visit(nil, new(http.Request))
+	v := &visit{handler: h, text: h.cfg.Text, words: ui.WordsOf(h.cfg.Text), ticket: ticketstore.NewTicket("root")}
 	alice, bob := newUser("alice"), newUser("bob\u202e")
 	alice.Name = "Alice"
 
@@ -20,10 +29,10 @@ func (h *handler) examples() []Page {
 	user := v.newPage()
 	user.User, user.Message, user.Failed = bob, v.text.NotFound, true
 	user.History, user.Filter = &History{Found: 3, Causes: []Cause{{"x", "x"}}}, Filter{Cause: "x", Before: "1970-01-01"}
-	for _, e := range ui.ExamplesEnded(&h.words) {
+	for _, e := range ui.ExamplesEnded(&v.words) {
 		user.History.Ended = append(user.History.Ended, Ended{User: alice, Ended: devices.Ended(e), By: "root", ByName: "Root"})
 	}
-	for _, row := range ui.Examples(&h.words) {
+	for _, row := range ui.Examples(&v.words) {
 		list.Rows = append(list.Rows, Row{User: alice, Row: devices.Row(row)})
 		user.Rows = append(user.Rows, Row{User: bob, Row: devices.Row(row)})
 	}

@@ -28,6 +28,9 @@ type Ended struct {
 	// what Config.Name calls them.
 	By     string `json:"by,omitempty"`
 	ByName string `json:"byName,omitempty"`
+
+	Agent string `json:"agent,omitempty"` // as of a Row
+	Actor *Actor `json:"actor,omitempty"`
 }
 
 // A Cause is one that sessions have ended for.
@@ -50,7 +53,7 @@ const maxBy = 256 // runes
 
 // describe returns an ending as it is shown.
 func describe(d *ui.Describer, e ticketstore.Ending) Ended {
-	return Ended{User: newUser(e.Session.Subject), Ended: devices.Ended(d.Ended(e)), By: ui.Clean(e.By, maxBy)}
+	return Ended{User: newUser(e.Session.Subject), Ended: devices.Ended(d.Ended(e)), By: ui.Clean(e.By, maxBy), Agent: ui.Clean(e.Session.Device.UserAgent, maxAgent), Actor: actor(e.Session.Actor)}
 }
 
 // endingsOf returns the ended sessions of subject; nil if the store does not

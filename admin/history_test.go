@@ -50,10 +50,13 @@ func TestHistory(t *testing.T) {
 
 	body := s.get(of("alice")).Want(200).Text
 	want := "Ended sessions 3 Cause Any signed out by an administrator stolen laptop idle for too long Since (UTC) Before (UTC) Filter" +
-		" Device Ended Cause Place and address Signed in Details" +
+		" Device Ended Cause Where Signed in Details" +
 		" Computer Firefox on Linux just now signed out by an administrator – root 29 Nov 2026, 20:01 UTC Details Session ID " + alices + " Ended by root" +
+		" Signed in 29 Nov 2026, 20:01 UTC Ended 29 Nov 2026, 20:01 UTC User agent " + uitest.Firefox +
 		" App or program curl about a day ago stolen laptop – police 192.0.2.1 28 Nov 2026, 20:01 UTC Details Session ID " + stolen + " Ended by police" +
-		" Phone Safari on iPhone about a day ago idle for too long 20 Nov 2026, 12:00 UTC Details Session ID " + idle
+		" Where 192.0.2.1 Signed in 28 Nov 2026, 20:01 UTC Ended 28 Nov 2026, 20:01 UTC User agent curl/8" +
+		" Phone Safari on iPhone about a day ago idle for too long 20 Nov 2026, 12:00 UTC Details Session ID " + idle +
+		" Signed in 20 Nov 2026, 12:00 UTC Ended 28 Nov 2026, 20:00 UTC User agent " + uitest.IPhone
 	if got := endedOn(body); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -126,7 +129,7 @@ func TestHostileHistory(t *testing.T) {
 			s.get(of("alice") + "&" + url.Values{"cause": {text}}.Encode()).Want(200)
 		}
 		body := s.get(of("alice")).Want(200).Text
-		if got := tags.FindAllString(body, -1); slices.ContainsFunc(got, func(tag string) bool {
+		if got := tags.FindAllString(uitest.Body(body), -1); slices.ContainsFunc(got, func(tag string) bool {
 			return strings.HasPrefix(tag, "<script") || strings.HasPrefix(tag, "<img") || strings.HasPrefix(tag, "<b>") || strings.Contains(tag, "onerror=alert(1)>")
 		}) {
 			t.Errorf("got tags %q", got)

@@ -81,16 +81,23 @@ func (v *visit) named(p *Page) {
 // the name goes.
 func (p *Page) eachUser(f func(subject string, name *string)) {
 	user := func(u *User) { f(u.Subject, &u.Name) }
+	actor := func(a *Actor) {
+		if a != nil {
+			user(&a.User)
+		}
+	}
 	user(&p.User)
 	if p.Whom != nil {
 		user(p.Whom)
 	}
 	for i := range p.Rows {
 		user(&p.Rows[i].User)
+		actor(p.Rows[i].Actor)
 	}
 	if p.History != nil {
 		for i := range p.History.Ended {
 			user(&p.History.Ended[i].User)
+			actor(p.History.Ended[i].Actor)
 			f(p.History.Ended[i].By, &p.History.Ended[i].ByName)
 		}
 	}

@@ -114,9 +114,10 @@ func TestHostileNames(t *testing.T) {
 // hostile text has brought.
 func wantHarmless(t *testing.T, what, body string) {
 	t.Helper()
+	body = uitest.Body(body)
 	for _, tag := range tags.FindAllString(body, -1) {
 		bare := quoted.ReplaceAllString(tag, `""`)
-		if strings.Contains(bare, "onerror") || strings.HasPrefix(bare, "<img") || strings.HasPrefix(bare, "<script>a") || strings.HasPrefix(bare, "<b>") || strings.Contains(bare, "'") {
+		if strings.Contains(bare, "onerror") || strings.HasPrefix(bare, "<img") || strings.HasPrefix(bare, "<script") || strings.HasPrefix(bare, "<b>") || strings.Contains(bare, "'") {
 			t.Errorf("%s: got the tag %s", what, tag)
 		}
 	}

@@ -113,7 +113,7 @@ func (v *visit) json(status int, failure string, p *Page, of func() any) bool {
 		v.refuse(status, failure)
 	default:
 		v.named(p)
-		v.JSON(v.w, v.r, of())
+		v.JSON(v.w, v.r, http.StatusOK, of())
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	_ "embed"
 	"html/template"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -20,27 +21,19 @@ var ownCSS string
 //go:embed parts.html
 var partsHTML string
 
-const shell = `<!doctype html>
-<html lang="{{.Text.Language}}" dir="auto">
-<head>
-<title>{{.Title}}</title>
-{{template "head" .}}
-</head>
-<body>
-<main>
-{{template "content" .}}
-</main>
-</body>
-</html>`
-
-func builtIn() *template.Template { return ui.Template("admin", partsHTML+pageHTML+shell) }
+// content is the template of what the built-in pages have in <main>.
+func content() *template.Template { return ui.Template("admin", partsHTML+pageHTML) }
 
 func style() string { return ui.Style + ownCSS }
 
-// A Page is what a [Config].Template is executed with: the page of one user if
-// Subject is set, which asks whether all sessions are to end if Sure is; or else,
-// if People is set, of those who were found; if These is, of sessions that may
-// end; if History is, of all that have ended; or one of all sessions.
+// A Page is what a [Config].Template is executed with. The template is a layout
+// of the application around {{.Content}}, with {{.Head}} in its head: as that of
+// [devices.Page]. One serves both.
+//
+// Or else the template shows all by itself: Notice, if there is one; the page of
+// one user if Subject is set, which asks whether all sessions are to end if Sure
+// is; or else, if People is set, of those who were found; if These is, of sessions
+// that may end; if History is, of all that have ended; or one of all sessions.
 //
 // Its forms and links go to the address that the page is at:
 //
@@ -57,6 +50,16 @@ func style() string { return ui.Style + ownCSS }
 //	<form method="post">…of Filter; until, cursor and n, of These…<button name="these" value="end">
 type Page struct {
 	Text Text
+
+	// Ticket is the request's, and read-only; nil if nobody is signed in, as a
+	// Notice may say.
+	Ticket *ticketstore.Ticket
+
+	Site Site // what Config.Site has returned
+
+	// Notice is set if there is nothing on the page but that. Where the template
+	// does not show its text, or fails, the built-in page does.
+	Notice *devices.Notice
 
 	// Message says what the last request did; empty if it was no action. About
 	// is what it did that to, such as a device and its place, and Whom the user.
@@ -95,16 +98,15 @@ type Page struct {
 	People *People
 	Finds  bool // whether Config.Find is set
 
-	// Style is the built-in style sheet.
-	Style template.CSS
-
-	Site struct{ Form template.HTML }
+	content *template.Template
 }
 
 // Title returns what the page is, for <title>.
 func (p Page) Title() string {
 	title := p.Text.Title
 	switch {
+	case p.Notice != nil:
+		return p.Notice.Title
 	case p.Sure:
 		title = p.Text.SureAll
 	case p.Subject != "":
@@ -126,11 +128,30 @@ func (p Page) Title() string {
 	return strings.Join(message, " ") + " – " + title
 }
 
+// Head returns what Content needs in <head>: the style sheet; a script that
+// writes the times in the reader's time zone, unless Site.Zone does; and that
+// robots keep out.
+func (p Page) Head() template.HTML { return ui.Head(style(), p.Site.Zone == nil) }
+
+// Content returns what the built-in page has in <main>.
+func (p Page) Content() (template.HTML, error) {
+	var b strings.Builder
+	if p.content == nil {
+		p.content = content()
+	}
+	err := p.content.ExecuteTemplate(&b, "content", p)
+	return template.HTML(b.String()), err
+}
+
 // A Row is one session on the page and in JSON. Its Current means the
 // operator's own.
 type Row struct {
 	User
 	devices.Row
+	Detail
+
+	// Actor is the operator whose session it really is; nil if that is its user.
+	Actor *Actor `json:"actor,omitempty"`
 
 	// Again is set if the row above is of the same user.
 	Again bool `json:"-"`
@@ -141,7 +162,8 @@ func (v *visit) rows(sessions []ticketstore.Session) []Row {
 	current := v.own()
 	rows := make([]Row, len(sessions))
 	for i, s := range sessions {
-		rows[i] = Row{User: newUser(s.Subject), Row: devices.Row(v.describer.Row(s, current))}
+		row := v.describer.Row(s, current)
+		rows[i] = Row{User: newUser(s.Subject), Row: devices.Row(row), Detail: v.detail(s, row.ExpiresAt.Location()), Actor: actor(s.Actor)}
 	}
 	order(rows)
 	return rows
@@ -157,5 +179,12 @@ func (p Page) Own() bool {
 }
 
 func (v *visit) newPage() Page {
-	return Page{Text: v.text, Finds: v.cfg.Find != nil, Style: template.CSS(style())}
+	return Page{Text: v.text, Ticket: v.ticket, Site: v.site, Finds: v.cfg.Find != nil, content: v.BuiltIn}
+}
+
+func (h *handler) noticePage(r *http.Request, n ui.Notice) any {
+	p := h.visit(nil, r).newPage()
+	notice := devices.Notice(n)
+	p.Notice, p.Failed = &notice, true
+	return p
 }

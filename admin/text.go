@@ -55,6 +55,8 @@ type Text struct {
 	Keep     string                             // leads back
 
 	ThisSession string // marks the session of the operator's request
+	Persistent  string // marks one that outlives the browser
+	Acting      string // marks one in which an operator acts, before who that is and why
 	Hidden      string // marks a name that is shown without its hidden characters
 	NoUser      string // instead of a name that cannot be read
 	Computer    string
@@ -82,9 +84,15 @@ type Text struct {
 	Place    string
 	Address  string
 	ID       string // of the session
+	Agent    string // what a client says of itself
+	BeganOn  string // the device and place that a session began with
+	Method   string // of signing in
+	Ends     string // when a session ends, however it is used
 	Details  string // opens what else is known of a session
 
-	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
+	// TimeLayout writes times as [time.Time.Format] does, in Site.Zone or UTC.
+	// Without Site.Zone, a script writes them anew: in the reader's time zone, and
+	// as is usual in Language.
 	TimeLayout string
 
 	// Ago says how long ago something was, as "about 5 minutes ago". The last
@@ -107,14 +115,24 @@ type Text struct {
 
 	// DoneOne is said after one session was ended. Its device, place and user
 	// come next, if they are known; the user after DoneAll.
-	DoneOne     string
-	DoneAll     func(sessions int64) string
-	DoneThese   func(sessions int64) string
-	NoFilter    string // the filter cannot be read
-	NotFound    string // the user has no such session
-	NoPage      string // the cursor names no page; the first one is shown
-	NoHistory   string // the store does not remember what has ended
-	Unavailable string // the store cannot answer
+	DoneOne   string
+	DoneAll   func(sessions int64) string
+	DoneThese func(sessions int64) string
+	NoFilter  string // the filter cannot be read
+	NotFound  string // the user has no such session
+	NoPage    string // the cursor names no page; the first one is shown
+	NoHistory string // the store does not remember what has ended
+
+	// Notice says what there is to say instead of the page. what is signed-out,
+	// forbidden, cross-site, no-page, no-method, bad-form, failed or unavailable,
+	// and one day perhaps something else: where Notice returns nothing, the page
+	// is English.
+	Notice func(what string) (title, text string)
+
+	Back     string // links of a notice: to the first page,
+	SignIn   string // to sign in,
+	TryAgain string // to the page after an outage,
+	Leave    string // and to the site's home page
 }
 
 // english has what differs from package devices.
@@ -137,8 +155,12 @@ func english() Text {
 		More:       "There are more. Search for more of the name.",
 		NoFind:     "Users can’t be looked up at the moment. This is whoever has exactly this user ID.",
 		User:       "User",
-		Where:      "Place and address",
+		Where:      "Where",
 		Details:    "Details",
+		Agent:      "User agent",
+		BeganOn:    "Began on",
+		Method:     "Method",
+		Ends:       "Ends at the latest",
 		Pages:      "Pages",
 		UserTitle:  "Sessions of",
 		NoSessions: "This user has no sessions.",
@@ -169,6 +191,8 @@ func english() Text {
 		NoFilter:    "That filter can’t be read. A network is an address, or one such as 203.0.113.0/24.",
 		By:          "Ended by",
 		ThisSession: "Your session",
+		Persistent:  "Stays signed in",
+		Acting:      "by operator",
 		Hidden:      "Has hidden characters",
 		NoUser:      "Unreadable user",
 		Undecodable: "The details of this session can’t be read.",

@@ -147,7 +147,7 @@ func (v *visit) preview() {
 func (v *visit) endThese() {
 	form, err := parseThese(v.r.PostForm, time.Time{})
 	if err != nil || v.r.PostForm.Get("these") != "end" || form.until.IsZero() {
-		v.refuse(http.StatusBadRequest, noForm)
+		v.refuse(http.StatusBadRequest, "")
 		return
 	}
 	v.r = v.r.WithContext(context.WithoutCancel(v.r.Context()))

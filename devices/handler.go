@@ -23,7 +23,6 @@ type handler struct {
 	ui.Responder
 	manager *ticketstore.Manager
 	cfg     Config
-	words   ui.Words     // of cfg.Text
 	confirm http.Handler // the page, for a sign-in that is recent
 	delete  http.Handler
 }
@@ -42,11 +41,11 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.post(w, r)
 	case page:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		h.Refuse(w, r, ui.NoMethod, ui.Notice{})
 	case r.Method == http.MethodDelete:
 		h.delete.ServeHTTP(w, r)
 	default:
-		http.NotFound(w, r)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{})
 	}
 }
 
@@ -57,55 +56,64 @@ func target(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/")
 // list answers GET.
 func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 	if ui.WantsJSON(r) {
-		rows, ended, err := h.both(r)
+		rows, ended, err := h.both(r, ui.NewDescriber(h.wordsFor(r), h.cfg.Locate, nil, clock.Now(r.Context())))
 		if err != nil {
 			h.fail(w, r, err)
 			return
 		}
-		h.JSON(w, r, struct {
+		h.JSON(w, r, http.StatusOK, struct {
 			Sessions []Row   `json:"sessions"`
 			Ended    []Ended `json:"ended,omitzero"`
 		}{rows, ended})
 		return
 	}
-	h.show(w, r, http.StatusOK, h.message(r), false)
+	v := h.view(r)
+	h.show(w, r, http.StatusOK, v, h.message(r, v), false)
 }
 
 // message returns what the last request has done, as this one's query says in
 // one of a few words. Another site's link says nothing: a user must not take
 // devices for signed out because it says so.
-func (h *handler) message(r *http.Request) string {
+func (h *handler) message(r *http.Request, v *view) string {
 	if !ui.SameOrigin(r) {
 		return ""
 	}
 	q := r.URL.Query()
 	switch {
 	case q.Get("done") == "one":
-		return h.cfg.Text.DoneOne
+		return v.text.DoneOne
 	case q.Get("done") == reported && h.cfg.Report != nil:
-		return h.cfg.Text.DoneNotMe
+		return v.text.DoneNotMe
 	case q.Get("done") == others:
-		return h.cfg.Text.DoneOthers
+		return v.text.DoneOthers
 	case q.Has("confirm") && h.cfg.RecentSignIn > 0:
-		return h.cfg.Text.Confirmed
+		return v.text.Confirmed
 	}
 	return ""
 }
 
 // show writes the page.
-func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, message string, failed bool) {
-	rows, ended, err := h.both(r)
+func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, v *view, message string, failed bool) {
+	rows, ended, err := h.both(r, v.describer)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.Page(w, r, status, h.newPage(rows, ended, message, failed))
+	p := h.newPage(v, rows, ended)
+	p.Message, p.Failed = message, failed
+	h.Page(w, r, status, p)
+}
+
+// notFound answers for a session that the user has not, or no longer.
+func (h *handler) notFound(w http.ResponseWriter, r *http.Request) {
+	v := h.view(r)
+	h.show(w, r, http.StatusNotFound, v, v.text.NotFound, true)
 }
 
 // both returns the sessions of r's user, and those that have ended.
-func (h *handler) both(r *http.Request) (rows []Row, ended []Ended, err error) {
-	if rows, err = h.rows(r); err == nil {
-		ended, err = h.ended(r)
+func (h *handler) both(r *http.Request, d *ui.Describer) (rows []Row, ended []Ended, err error) {
+	if rows, err = h.rows(r, d); err == nil {
+		ended, err = h.ended(r, d)
 	}
 	return rows, ended, err
 }
@@ -115,7 +123,7 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	err := ui.ParseForm(w, r)
 	what, report := r.PostForm.Get("revoke"), r.PostForm.Get("report")
 	if err != nil || (what == "") == (report == "") || report != "" && h.cfg.Report == nil {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
+		h.Refuse(w, r, ui.BadForm, ui.Notice{})
 		return
 	}
 	if !h.recent(r) {
@@ -130,7 +138,7 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 	_, own, err := h.revoke(w, r, what)
 	switch {
 	case errors.Is(err, ticketstore.ErrNotFound) && what != others && what != all:
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
+		h.notFound(w, r)
 	case err != nil:
 		h.fail(w, r, err)
 	case own:
@@ -151,13 +159,13 @@ func (h *handler) report(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	i := slices.IndexFunc(sessions, func(s ticketstore.Session) bool { return s.ID == id && id != current })
 	if i < 0 {
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
+		h.notFound(w, r)
 		return
 	}
 	ctx := ticketstore.WithCause(r.Context(), reported, sessions[i].Subject)
 	switch err := h.manager.Revoke(r.WithContext(ctx), id); {
 	case errors.Is(err, ticketstore.ErrNotFound):
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
+		h.notFound(w, r)
 	case err != nil:
 		h.fail(w, r, err)
 	default:
@@ -172,11 +180,11 @@ func (h *handler) end(w http.ResponseWriter, r *http.Request) {
 	n, _, err := h.revoke(w, r, what)
 	switch {
 	case errors.Is(err, ticketstore.ErrNotFound) && what != others && what != all:
-		http.Error(w, h.cfg.Text.NotFound, http.StatusNotFound)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{Text: h.text(r).NotFound})
 	case err != nil:
 		h.fail(w, r, err)
 	case what == others || what == all:
-		h.JSON(w, r, struct {
+		h.JSON(w, r, http.StatusOK, struct {
 			Revoked int `json:"revoked"`
 		}{n})
 	default:
@@ -215,7 +223,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		ui.SeeOther(w, "?")
 	case errors.Is(err, ticketstore.ErrNotFound):
 		w.Header().Set("WWW-Authenticate", "Cookie")
-		http.Error(w, "Sign-in is required.", http.StatusUnauthorized)
+		h.Refuse(w, r, ui.SignedOut, ui.Notice{})
 	default:
 		h.Fail(w, r, err)
 	}

@@ -2,25 +2,31 @@ package devices
 
 import (
 	_ "embed"
-	"errors"
 	"html/template"
 	"net/http"
-	"slices"
-	"time"
+	"strings"
 
 	"github.com/ticketstore/ticketstore"
-	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
 //go:embed page.html
 var pageHTML string
 
-func builtIn() *template.Template { return ui.Template("devices", pageHTML) }
-
-// A Page is what a [Config].Template is executed with.
+// A Page is what a [Config].Template is executed with. The template is a layout
+// of the application around what the built-in page has in it:
 //
-// Its forms post to the address that the page is at, so that they need no
+//	<html lang="{{.Text.Language}}">
+//	<head><title>{{.Title}} – Shop</title><link rel="stylesheet" href="/shop.css">{{.Head}}</head>
+//	<body><nav>{{with .Ticket}}{{.Subject}}{{end}}</nav><main>{{.Content}}</main></body>
+//	</html>
+//
+// Content is within the class ticketstore, whose custom properties have the
+// colours: .ticketstore { --accent: teal } changes one. Where the layout sets
+// color-scheme, they follow that.
+//
+// Or else the template shows all by itself: Notice, if there is one; or Message
+// and Rows. Its forms post to the address that the page is at, so that they need no
 // action; the field revoke says what to end,
 // the field report what to end and to report:
 //
@@ -32,6 +38,16 @@ func builtIn() *template.Template { return ui.Template("devices", pageHTML) }
 //	</form>
 type Page struct {
 	Text Text
+
+	// Ticket is the request's, and read-only; nil if nobody is signed in, as a
+	// Notice may say.
+	Ticket *ticketstore.Ticket
+
+	Site Site // what Config.Site has returned
+
+	// Notice is set if there is nothing on the page but that. Where the template
+	// does not show its text, or fails, the built-in page does.
+	Notice *Notice
 
 	// Message says what the last request did; empty if it was no action.
 	// Failed is set if it did not do it.
@@ -47,111 +63,49 @@ type Page struct {
 	Ended   []Ended
 	History bool
 
-	// Style is the built-in style sheet.
-	Style template.CSS
+	content *template.Template
 }
 
-// A Row is one session on the page and in JSON. Its strings are short, in one
-// line, and free of control characters; those that a client had a say in may
-// be written in any direction: put them in <bdi>.
-type Row struct {
-	ID      string `json:"id"`
-	Current bool   `json:"current"` // the one of the request
-
-	// Undecodable is set if the session cannot be read. Only ID and ExpiresAt
-	// are known then.
-	Undecodable bool `json:"undecodable,omitempty"`
-
-	Kind   string `json:"kind"`            // computer, phone, tablet, program or unknown
-	Device string `json:"device"`          // "Firefox on Linux": what it says it is
-	Addr   string `json:"addr,omitempty"`  // where it was last seen
-	Place  string `json:"place,omitempty"` // of Addr, as Config.Locate says
-
-	SignedInAt time.Time `json:"signedInAt,omitzero"`
-
-	// LastUsedAt is to within [ticketstore.Config].RenewAfter. LastUsed is how
-	// long ago that is, in words.
-	LastUsedAt time.Time `json:"lastUsedAt,omitzero"`
-	LastUsed   string    `json:"-"`
-
-	ExpiresAt time.Time `json:"expiresAt"` // if it is not used
+// A Notice is what a page says instead of what it is for, and a way on: that
+// there is no such page, that the store cannot answer, or that sign-in is
+// required.
+type Notice struct {
+	Title string
+	Text  string
+	Link  string // what Href is
+	Href  string
 }
 
-// An Ended is a session that has ended, on the page and in JSON. Its strings
-// are as those of a [Row].
-type Ended struct {
-	ID string `json:"id"`
-
-	// Undecodable is set if nothing is known of what the session was.
-	Undecodable bool `json:"undecodable,omitempty"`
-
-	Kind   string `json:"kind"` // as of a Row
-	Device string `json:"device"`
-	Addr   string `json:"addr,omitempty"` // where it signed in
-	Place  string `json:"place,omitempty"`
-
-	SignedInAt time.Time `json:"signedInAt,omitzero"`
-
-	// EndedAt is when it ended; EndedAgo is how long ago, in words.
-	EndedAt  time.Time `json:"endedAt"`
-	EndedAgo string    `json:"-"`
-
-	// Cause is that of [ticketstore.Ending]; Why says it in words.
-	Cause string `json:"cause"`
-	Why   string `json:"-"`
-}
-
-// rows returns the sessions of r's user.
-func (h *handler) rows(r *http.Request) ([]Row, error) {
-	sessions, current, err := h.manager.Sessions(r)
-	if err != nil {
-		return nil, err
+// Title returns what the page is, for <title>.
+func (p Page) Title() string {
+	switch {
+	case p.Notice != nil:
+		return p.Notice.Title
+	case p.Message != "":
+		return p.Message + " – " + p.Text.Title
 	}
-	describer := h.describer(r)
-	rows := make([]Row, 0, len(sessions))
-	for _, s := range sessions {
-		row := Row(describer.Row(s, current))
-		if row.Current {
-			rows = slices.Insert(rows, 0, row)
-		} else {
-			rows = append(rows, row)
-		}
-	}
-	return rows, nil
+	return p.Text.Title
 }
 
-// ended returns the sessions of r's user that have ended of late; nil if nobody
-// knows.
-func (h *handler) ended(r *http.Request) ([]Ended, error) {
-	t, ok := ticketstore.FromContext(r.Context())
-	if h.cfg.History == nil || !ok {
-		return nil, nil
+// Head returns what Content needs in <head>: the style sheet; a script that
+// writes the times in the reader's time zone, unless Site.Zone does; and that
+// robots keep out.
+func (p Page) Head() template.HTML { return ui.Head(ui.Style, p.Site.Zone == nil) }
+
+// Content returns what the built-in page has in <main>.
+func (p Page) Content() (template.HTML, error) {
+	var b strings.Builder
+	if p.content == nil {
+		p.content = ui.Template("devices", pageHTML)
 	}
-	endings, err := h.cfg.History(r.Context(), t.Subject)
-	if err != nil {
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil
-		}
-		return nil, err
-	}
-	describer := h.describer(r)
-	ended := []Ended{}
-	for _, e := range endings[:min(len(endings), maxEnded)] {
-		ended = append(ended, Ended(describer.Ended(e)))
-	}
-	return ended, nil
+	err := p.content.ExecuteTemplate(&b, "content", p)
+	return template.HTML(b.String()), err
 }
 
-const maxEnded = 10
-
-func (h *handler) describer(r *http.Request) *ui.Describer {
-	return ui.NewDescriber(&h.words, h.cfg.Locate, clock.Now(r.Context()))
-}
-
-func (h *handler) newPage(rows []Row, ended []Ended, message string, failed bool) Page {
+func (h *handler) newPage(v *view, rows []Row, ended []Ended) Page {
 	p := Page{
-		Text: h.cfg.Text, Message: message, Failed: failed, Rows: rows, Report: h.cfg.Report != nil,
-		Ended: ended, History: ended != nil, Style: template.CSS(ui.Style),
+		Text: v.text, Ticket: v.ticket, Site: v.site, Rows: rows, Report: h.cfg.Report != nil,
+		Ended: ended, History: ended != nil, content: h.BuiltIn,
 	}
 	for _, row := range rows {
 		if !row.Current {
@@ -161,15 +115,26 @@ func (h *handler) newPage(rows []Row, ended []Ended, message string, failed bool
 	return p
 }
 
-// examplePage has one of everything, to try a template on.
-func (h *handler) examplePage() Page {
+func (h *handler) noticePage(r *http.Request, n ui.Notice) any {
+	p := h.newPage(h.view(r), nil, nil)
+	notice := Notice(n)
+	p.Notice, p.Failed = &notice, true
+	return p
+}
+
+// try executes the template with a page that has one of everything.
+func (h *handler) try() error {
+	v := &view{text: h.cfg.Text, ticket: ticketstore.NewTicket("alice")}
+	words := ui.WordsOf(v.text)
 	var rows []Row
-	for _, row := range ui.Examples(&h.words) {
+	for _, row := range ui.Examples(&words) {
 		rows = append(rows, Row(row))
 	}
 	ended := []Ended{}
-	for _, e := range ui.ExamplesEnded(&h.words) {
+	for _, e := range ui.ExamplesEnded(&words) {
 		ended = append(ended, Ended(e))
 	}
-	return h.newPage(rows, ended, h.cfg.Text.DoneOne, true)
+	p := h.newPage(v, rows, ended)
+	p.Message, p.Failed = v.text.DoneOne, true
+	return h.Try(p, h.cfg.Site != nil)
 }

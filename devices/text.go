@@ -30,7 +30,9 @@ type Text struct {
 	Place    string
 	Address  string
 
-	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
+	// TimeLayout writes times as [time.Time.Format] does, in Site.Zone or UTC.
+	// Without Site.Zone, a script writes them anew: in the reader's time zone, and
+	// as is usual in Language.
 	TimeLayout string
 
 	// Ago says how long ago something was, as "about 5 minutes ago". The last
@@ -51,12 +53,22 @@ type Text struct {
 	SignOutOthers     string
 	SignOutEverywhere string
 
-	DoneOne     string // after one device was signed out
-	DoneOthers  string // after all others were
-	DoneNotMe   string // after one was reported: what to do now
-	NotFound    string // there was no such session
-	Confirmed   string // after another sign-in, which RecentSignIn asked for
-	Unavailable string // the store cannot answer
+	DoneOne    string // after one device was signed out
+	DoneOthers string // after all others were
+	DoneNotMe  string // after one was reported: what to do now
+	NotFound   string // there was no such session
+	Confirmed  string // after another sign-in, which RecentSignIn asked for
+
+	// Notice says what there is to say instead of the page. what is signed-out,
+	// recent-sign-in, cross-site, no-page, no-method, bad-form, failed or
+	// unavailable, and one day perhaps something else: where Notice returns
+	// nothing, the page is English.
+	Notice func(what string) (title, text string)
+
+	Back     string // links of a notice: to the page,
+	SignIn   string // to sign in,
+	TryAgain string // to the page after an outage,
+	Leave    string // and to SignedOutPath
 }
 
 // english has what package ui has not.

@@ -90,7 +90,7 @@ type observer struct {
 func (o *observer) instruments(meter metric.Meter) error {
 	var errs [6]error
 	o.starts, errs[0] = meter.Int64Counter("ticketstore.session.starts",
-		metric.WithUnit("{session}"), metric.WithDescription("Sessions that began by a sign-in."))
+		metric.WithUnit("{session}"), metric.WithDescription("Sessions that began by a sign-in, or as an impersonation."))
 	o.ends, errs[1] = meter.Int64Counter("ticketstore.session.ends",
 		metric.WithUnit("{session}"), metric.WithDescription("Sessions that were ended, by cause; not those that expired."))
 	o.renewals, errs[2] = meter.Int64Counter("ticketstore.session.renewals",
@@ -107,7 +107,7 @@ func (o *observer) instruments(meter metric.Meter) error {
 
 func (o *observer) observe(ctx context.Context, e ticketstore.Event) {
 	switch e.Kind {
-	case "signed-in":
+	case "signed-in", "impersonated":
 		o.starts.Add(ctx, 1)
 	case "ended":
 		o.ends.Add(ctx, int64(e.Sessions), cause(e))

@@ -46,20 +46,24 @@ type Ended struct {
 type Describer struct {
 	words  *Words
 	locate func(netip.Addr) string
+	zone   *time.Location
 	now    time.Time
 	places map[netip.Addr]string // already looked up
 	agents map[string]agent      // already parsed
 }
 
-// NewDescriber returns a Describer for a page that is seen at now. If locate is
-// nil, no places are known.
-func NewDescriber(words *Words, locate func(netip.Addr) string, now time.Time) *Describer {
-	return &Describer{words, locate, now, map[netip.Addr]string{}, map[string]agent{}}
+// NewDescriber returns a Describer for a page that is seen at now, with times in
+// zone. If locate is nil, no places are known; if zone is, times are UTC.
+func NewDescriber(words *Words, locate func(netip.Addr) string, zone *time.Location, now time.Time) *Describer {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return &Describer{words, locate, zone, now, map[netip.Addr]string{}, map[string]agent{}}
 }
 
 // Row returns s as it may be shown; current is the ID of the request's session.
 func (d *Describer) Row(s ticketstore.Session, current string) Row {
-	row := Row{ID: s.ID, ExpiresAt: s.ExpiresAt.UTC(), Undecodable: s.Undecodable, Current: s.ID == current}
+	row := Row{ID: s.ID, ExpiresAt: s.ExpiresAt.In(d.zone), Undecodable: s.Undecodable, Current: s.ID == current}
 	if s.Undecodable {
 		row.Kind, row.Device = "unknown", d.words.UnknownDevice
 	} else {
@@ -71,14 +75,14 @@ func (d *Describer) Row(s ticketstore.Session, current string) Row {
 			row.Addr, row.Place = addr.String(), d.place(addr)
 		}
 		if !s.SignedInAt.IsZero() {
-			row.SignedInAt = s.SignedInAt.UTC()
+			row.SignedInAt = s.SignedInAt.In(d.zone)
 		}
 		if !s.IssuedAt.IsZero() {
-			row.LastUsedAt, row.LastUsed = s.IssuedAt.UTC(), d.words.Ago(d.now.Sub(s.IssuedAt))
+			row.LastUsedAt, row.LastUsed = s.IssuedAt.In(d.zone), d.words.Ago(d.now.Sub(s.IssuedAt))
 		}
 	}
 	if row.Current {
-		row.LastUsedAt, row.LastUsed = d.now.UTC().Truncate(time.Millisecond), d.words.Ago(0)
+		row.LastUsedAt, row.LastUsed = d.now.In(d.zone).Truncate(time.Millisecond), d.words.Ago(0)
 	}
 	return row
 }
@@ -118,7 +122,7 @@ func (d *Describer) Ended(e ticketstore.Ending) Ended {
 	row := d.Row(e.Session, "")
 	ended := Ended{
 		ID: row.ID, Undecodable: row.Undecodable, Kind: row.Kind, Device: row.Device, Addr: row.Addr, Place: row.Place,
-		SignedInAt: row.SignedInAt, EndedAt: e.EndedAt.UTC(), EndedAgo: d.words.Ago(d.now.Sub(e.EndedAt)),
+		SignedInAt: row.SignedInAt, EndedAt: e.EndedAt.In(d.zone), EndedAgo: d.words.Ago(d.now.Sub(e.EndedAt)),
 		Cause: Clean(e.Cause, maxCause), Why: d.words.Cause(e.Cause),
 	}
 	if ended.Why == "" {

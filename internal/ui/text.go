@@ -33,7 +33,12 @@ type Words struct {
 
 	SignOut           string
 	SignOutEverywhere string
-	Unavailable       string
+
+	Notice   func(what string) (title, text string)
+	Back     string
+	SignIn   string
+	TryAgain string
+	Leave    string
 }
 
 func english() Words {
@@ -57,7 +62,11 @@ func english() Words {
 		Cause:             cause,
 		SignOut:           "Sign out",
 		SignOutEverywhere: "Sign out everywhere",
-		Unavailable:       "The service is temporarily unavailable. Please try again.",
+		Notice:            notice,
+		Back:              "Back",
+		SignIn:            "Sign in",
+		TryAgain:          "Try again",
+		Leave:             "Home page",
 	}
 }
 
@@ -147,6 +156,10 @@ func cause(c string) string {
 		return "signed in for as long as is allowed"
 	case "deleted":
 		return "removed by the service"
+	case "impersonation-ended":
+		return "the administrator’s access was ended"
+	case "operator-signed-out":
+		return "the administrator signed out"
 	case "undelivered":
 		return "the sign-in was not completed"
 	case "forgotten":
