@@ -29,7 +29,9 @@
 //
 //	GET /                         {"counts":{...},"sessions":[...],"next":"..."}
 //	GET /?cursor=…                the page that next names
-//	GET /?subject=alice           {"subject":"alice","sessions":[...],"ended":[...],"found":2}
+//	GET /?find=ali                {"users":[{"subject":"alice","name":"Alice","sessions":2}]}, see Config.Find
+//	GET /?subject=alice           {"subject":"alice","name":"Alice","sessions":[...],"ended":[...],"found":2}
+//	GET /?subject=alice&sure=all  asks whether all of these are to end
 //	GET /?subject=alice&cause=idle&since=2026-11-20&before=2026-11-28  only these of what has ended
 //	GET /?device=firefox&network=203.0.113.0/24&since=…&before=…  only these of all sessions
 //	GET /?ended=all&cause=…&since=…&before=…  {"ended":[...],"next":"..."}
@@ -46,14 +48,21 @@
 // looks at 100,000 and ends 5,000, and then asks for the others. For all there
 // are, there is RevokeEverybody.
 //
+// A store lists the sessions of all users in an order that is cheap, and no
+// person's: RedisStore by partition, and there by expiry. So only within a page
+// are a user's sessions together, the last used first, and the user who was there
+// last comes first; some of them may be on another page. A user's own page has
+// them all. Pages lead back by the way that led to them, up to 20 pages.
+//
 // Whoever is no operator gets 403, whatever is asked. So do other sites'
 // requests, see [http.CrossOriginProtection]. If the store cannot answer, the
-// answer is 503. Who ended whose sessions is logged.
+// answer is 503. To who asks for JSON, and to DELETE, what is wrong is
+// {"error":"…"}. Who ended whose sessions is logged.
 //
 // The pages show session IDs, which are no secret, and never a key. Names of
-// users and what clients say of themselves are hostile text: they are shown
-// without hidden characters, and escaped. The names are in the addresses of
-// pages, and so in access logs.
+// users, what clients say of themselves and why an operator acts as a user are
+// hostile text: they are shown without hidden characters, and escaped. Subjects
+// and what was searched for are in the addresses of pages, and so in access logs.
 package admin
 
 import (

@@ -1,48 +1,35 @@
 package admin
 
 import (
-	"time"
-
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/devices"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
-
-// A Detail is what else is known of a session. Its strings are as those of a
-// [devices.Row].
-type Detail struct {
-	// Agent is what the client that used it last says of itself.
-	Agent string `json:"agent,omitempty"`
-
-	// FirstDevice, FirstAddr and FirstPlace are where it began, if it was last
-	// used from elsewhere.
-	FirstDevice string `json:"firstDevice,omitempty"`
-	FirstAddr   string `json:"firstAddr,omitempty"`
-	FirstPlace  string `json:"firstPlace,omitempty"`
-
-	Scheme     string    `json:"scheme,omitempty"`     // how the user signed in
-	Persistent bool      `json:"persistent,omitempty"` // whether it outlives the browser
-	EndsAt     time.Time `json:"endsAt,omitzero"`      // however it is used
-}
 
 const (
 	maxAgent  = 512 // runes
 	maxScheme = 64
 )
 
-// detail returns the details of s, with times in zone.
-func (v *visit) detail(s ticketstore.Session, zone *time.Location) Detail {
+// row returns s as the page shows it, with what tells it from others that look
+// alike; current is the ID of the operator's own session.
+func (v *visit) row(s ticketstore.Session, current string) Row {
+	shown := v.describer.Row(s, current)
 	last := s.SeenFrom
 	if last == (ticketstore.Device{}) {
 		last = s.Device
 	}
-	d := Detail{Agent: ui.Clean(last.UserAgent, maxAgent), Scheme: ui.Clean(s.Scheme, maxScheme), Persistent: s.Persistent}
+	row := Row{
+		User: newUser(s.Subject), Row: devices.Row(shown), Actor: actor(s.Actor),
+		UserAgent: ui.Clean(last.UserAgent, maxAgent), Scheme: ui.Clean(s.Scheme, maxScheme), Persistent: s.Persistent,
+	}
 	if !s.EndsAt.IsZero() {
-		d.EndsAt = s.EndsAt.In(zone)
+		row.EndsAt = s.EndsAt.In(shown.ExpiresAt.Location())
 	}
 	if last != s.Device {
 		s.SeenFrom = s.Device
 		first := v.describer.Row(s, "")
-		d.FirstDevice, d.FirstAddr, d.FirstPlace = first.Device, first.Addr, first.Place
+		row.FirstDevice, row.FirstAddr, row.FirstPlace = first.Device, first.Addr, first.Place
 	}
-	return d
+	return row
 }

@@ -43,7 +43,10 @@ func (v *visit) post() {
 		v.leave(subject, back, err)
 		return
 	}
-	_, err = v.revoke(subject, session)
+	ends, known := v.look(subject, session)
+	if _, err = v.revoke(subject, session); err == nil && known {
+		v.memory.add(ends)
+	}
 	back.Set("done", "one")
 	back.Set("session", session)
 	v.leave(subject, back, err)

@@ -10,8 +10,9 @@ const all = "all" // sessions of a user
 
 type handler struct {
 	ui.Responder
-	store Store
-	cfg   Config
+	store  Store
+	cfg    Config
+	memory memory
 }
 
 // serve answers r, which is an operator's.

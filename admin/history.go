@@ -29,8 +29,8 @@ type Ended struct {
 	By     string `json:"by,omitempty"`
 	ByName string `json:"byName,omitempty"`
 
-	Agent string `json:"agent,omitempty"` // as of a Row
-	Actor *Actor `json:"actor,omitempty"`
+	UserAgent string `json:"userAgent,omitempty"` // as of a Row
+	Actor     *Actor `json:"actor,omitempty"`
 }
 
 // A Cause is one that sessions have ended for.
@@ -53,7 +53,7 @@ const maxBy = 256 // runes
 
 // describe returns an ending as it is shown.
 func describe(d *ui.Describer, e ticketstore.Ending) Ended {
-	return Ended{User: newUser(e.Session.Subject), Ended: devices.Ended(d.Ended(e)), By: ui.Clean(e.By, maxBy), Agent: ui.Clean(e.Session.Device.UserAgent, maxAgent), Actor: actor(e.Session.Actor)}
+	return Ended{User: newUser(e.Session.Subject), Ended: devices.Ended(d.Ended(e)), By: ui.Clean(e.By, maxBy), UserAgent: ui.Clean(e.Session.Device.UserAgent, maxAgent), Actor: actor(e.Session.Actor)}
 }
 
 // endingsOf returns the ended sessions of subject; nil if the store does not

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/devices"
@@ -148,7 +149,19 @@ func (p Page) Content() (template.HTML, error) {
 type Row struct {
 	User
 	devices.Row
-	Detail
+
+	// UserAgent is what the client that used the session last says of itself.
+	UserAgent string `json:"userAgent,omitempty"`
+
+	// FirstDevice, FirstAddr and FirstPlace are what the session began with, if
+	// it was last used from something else.
+	FirstDevice string `json:"firstDevice,omitempty"`
+	FirstAddr   string `json:"firstAddr,omitempty"`
+	FirstPlace  string `json:"firstPlace,omitempty"`
+
+	Scheme     string    `json:"scheme,omitempty"`     // how the user signed in
+	Persistent bool      `json:"persistent,omitempty"` // whether it outlives the browser
+	EndsAt     time.Time `json:"endsAt,omitzero"`      // however it is used
 
 	// Actor is the operator whose session it really is; nil if that is its user.
 	Actor *Actor `json:"actor,omitempty"`
@@ -162,8 +175,7 @@ func (v *visit) rows(sessions []ticketstore.Session) []Row {
 	current := v.own()
 	rows := make([]Row, len(sessions))
 	for i, s := range sessions {
-		row := v.describer.Row(s, current)
-		rows[i] = Row{User: newUser(s.Subject), Row: devices.Row(row), Detail: v.detail(s, row.ExpiresAt.Location()), Actor: actor(s.Actor)}
+		rows[i] = v.row(s, current)
 	}
 	order(rows)
 	return rows

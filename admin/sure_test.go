@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -58,4 +59,25 @@ func TestNamed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Without a history, this process still knows what it has ended, for a while.
+func TestNamedWithoutHistory(t *testing.T) {
+	s := newSite(t, Config{})
+	s.Mux.Handle("/plain/", s.Manager.Require(http.StripPrefix("/plain", s.handler(struct{ Store }{s.Store}, Config{}))))
+	var first string
+	for i := range maxMemory + 1 {
+		s.Login("alice", uitest.IPhone, "192.0.2.1")
+		id := s.ID(s.Login("alice", uitest.IPhone, "192.0.2.1"))
+		location := s.Request("POST", "/plain/", s.root, "subject=alice&revoke="+id).Want(303).Header.Get("Location")
+		if i == 0 {
+			first = location
+		}
+		if i > 0 && i < maxMemory {
+			continue
+		}
+		wantIn(t, location, s.Request("GET", "/plain/"+location, s.root).Want(200).Text, "Signed out: <bdi>Safari on iPhone</bdi>, <bdi>192.0.2.1</bdi> – <bdi>alice</bdi></p>")
+		wantIn(t, "of bob", s.Request("GET", "/plain/"+strings.Replace(location, "alice", "bob", 1), s.root).Want(200).Text, "Signed out: <bdi>bob</bdi></p>")
+	}
+	wantIn(t, "forgotten", s.Request("GET", "/plain/"+first, s.root).Want(200).Text, "Signed out: <bdi>alice</bdi></p>")
 }

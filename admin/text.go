@@ -24,7 +24,6 @@ type Text struct {
 	Pages    string // what these links are, to a screen reader
 
 	Found  string // heading of the users who were found
-	Query  string // label of what they were found by
 	More   string // says that there are more
 	NoFind string // nobody can be looked up; the user who is named exactly is shown
 
@@ -73,22 +72,22 @@ type Text struct {
 	// package fmt, such as "%s on %s" or "%[2]s: %[1]s".
 	On string
 
-	User     string // labels, without a colon
-	Device   string
-	Where    string // place and address
-	LastUsed string
-	Ended    string
-	By       string // who ended it
-	SignedIn string
-	Expires  string
-	Place    string
-	Address  string
-	ID       string // of the session
-	Agent    string // what a client says of itself
-	BeganOn  string // the device and place that a session began with
-	Method   string // of signing in
-	Ends     string // when a session ends, however it is used
-	Details  string // opens what else is known of a session
+	User      string // labels, without a colon
+	Device    string
+	Where     string // place and address
+	LastUsed  string
+	Ended     string
+	By        string // who ended it
+	SignedIn  string
+	Expires   string
+	Place     string
+	Address   string
+	ID        string // of the session
+	UserAgent string // what a client says of itself
+	BeganOn   string // the device and place that a session began with
+	Scheme    string // how the user signed in
+	Ends      string // when a session ends, however it is used
+	Details   string // opens what else is known of a session
 
 	// TimeLayout writes times as [time.Time.Format] does, in Site.Zone or UTC.
 	// Without Site.Zone, a script writes them anew: in the reader's time zone, and
@@ -151,15 +150,14 @@ func english() Text {
 		Previous:   "Previous page",
 		Next:       "Next page",
 		Found:      "Users found",
-		Query:      "Searched for",
 		More:       "There are more. Search for more of the name.",
 		NoFind:     "Users can’t be looked up at the moment. This is whoever has exactly this user ID.",
 		User:       "User",
 		Where:      "Where",
 		Details:    "Details",
-		Agent:      "User agent",
+		UserAgent:  "User agent",
 		BeganOn:    "Began on",
-		Method:     "Method",
+		Scheme:     "Signed in by",
 		Ends:       "Ends at the latest",
 		Pages:      "Pages",
 		UserTitle:  "Sessions of",

@@ -40,11 +40,12 @@ func TestScreenshots(t *testing.T) {
 	b.shoot("devices-phone.png", look{"", 360, "light"})
 
 	s = newSite(t)
-	s.signIn("alice", 3)
-	s.signIn("bob", 1)
+	s.signIn("0195563e-a102-7c4d-9e21-5b0f3a6c8d12", 2)
+	s.signIn("alice", 5)
+	s.signIn("bob", 3)
 	b = newBrowser(t, s.url, linux)
 	b.signIn("admin", "/admin/")
-	b.shoot("admin-light.png", look{"", 900, "light"})
+	b.shoot("admin-light.png", look{"", 1280, "light"})
 }
 
 // shoot writes an image of the whole page.

@@ -202,6 +202,20 @@ func (s *site) signIn(user string, n int) {
 	}
 }
 
+// act signs operator in as user, to act as that.
+func (s *site) act(user, operator, reason string) {
+	s.t.Helper()
+	t := ticketstore.NewTicket(user)
+	t.Device = ticketstore.Device{UserAgent: somewhere[1].agent, Addr: netip.MustParseAddr(somewhere[1].addr)}
+	t.SignedInAt, t.IssuedAt, t.ExpiresAt, t.EndsAt = now, now, now.Add(time.Hour), now.Add(time.Hour)
+	t.Identities = []ticketstore.Identity{{Actor: &ticketstore.Identity{AuthenticationType: "ticketstore.impersonation", Claims: []ticketstore.Claim{
+		{Type: "sub", Value: operator}, {Type: "sid", Value: "01a20f9d-251e-7b83-a905-97752a4ab701"}, {Type: "reason", Value: reason},
+	}}}}
+	if _, err := s.store.Store(s.ctx(), t); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // spoil replaces the ticket of the session by what is none.
 func (s *site) spoil(id string) {
 	s.t.Helper()
