@@ -165,8 +165,7 @@ func (h *handler) newPage() Page {
 
 func (h *handler) noticePage(_ *http.Request, n ui.Notice) any {
 	p := h.newPage()
-	notice := devices.Notice(n)
-	p.Notice, p.Failed = &notice, true
+	p.Notice, p.Failed = &devices.Notice{Title: n.Title, Text: n.Text, Link: n.Link, Href: n.Href}, !n.Done
 	return p
 }
 
