@@ -43,9 +43,10 @@ func TestDetails(t *testing.T) {
 			if strings.Count(body, english().BeganOn) != 1 || strings.Count(body, `<span class="badge keep"`) != 1 {
 				t.Errorf("%s: got %s", query, body)
 			}
-			wantIn(t, query, s.json(query).Want(200).Text, `"userAgent":"`+uitest.Firefox+`","firstDevice":"Safari on iPhone","firstAddr":"192.0.2.1","firstPlace":"Lisbon","scheme":"passkey","persistent":true,"endsAt":"`)
+			wantIn(t, query, s.json(query).Want(200).Text, `"userAgent":"`+uitest.Firefox+`"`, `"addr":"192.0.2.2","place":"Porto","firstAddr":"192.0.2.1","firstPlace":"Lisbon","scheme":"passkey","persistent":true`,
+				`"firstDevice":"Safari on iPhone","endsAt":"`)
 		}
-		wantIn(t, "bob", s.json(of("bob")).Want(200).Text, `"userAgent":"curl/8","endsAt":"`)
+		wantIn(t, "bob", s.json(of("bob")).Want(200).Text, `"userAgent":"curl/8"`, `"endsAt":"`)
 	})
 }
 

@@ -49,7 +49,10 @@ func (h *History) add(c Cause) {
 	}
 }
 
-const maxBy = 256 // runes
+const (
+	maxBy    = 256 // runes
+	maxAgent = 512
+)
 
 // describe returns an ending as it is shown.
 func describe(d *ui.Describer, e ticketstore.Ending) Ended {

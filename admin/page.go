@@ -150,18 +150,11 @@ type Row struct {
 	User
 	devices.Row
 
-	// UserAgent is what the client that used the session last says of itself.
-	UserAgent string `json:"userAgent,omitempty"`
-
-	// FirstDevice, FirstAddr and FirstPlace are what the session began with, if
-	// it was last used from something else.
+	// FirstDevice is what the session began with, if it was last used from
+	// something else.
 	FirstDevice string `json:"firstDevice,omitempty"`
-	FirstAddr   string `json:"firstAddr,omitempty"`
-	FirstPlace  string `json:"firstPlace,omitempty"`
 
-	Scheme     string    `json:"scheme,omitempty"`     // how the user signed in
-	Persistent bool      `json:"persistent,omitempty"` // whether it outlives the browser
-	EndsAt     time.Time `json:"endsAt,omitzero"`      // however it is used
+	EndsAt time.Time `json:"endsAt,omitzero"` // however it is used
 
 	// Actor is the operator whose session it really is; nil if that is its user.
 	Actor *Actor `json:"actor,omitempty"`
@@ -196,7 +189,6 @@ func (v *visit) newPage() Page {
 
 func (h *handler) noticePage(r *http.Request, n ui.Notice) any {
 	p := h.visit(nil, r).newPage()
-	notice := devices.Notice(n)
-	p.Notice, p.Failed = &notice, true
+	p.Notice, p.Failed = &devices.Notice{Title: n.Title, Text: n.Text, Link: n.Link, Href: n.Href}, !n.Done
 	return p
 }

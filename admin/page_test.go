@@ -112,8 +112,8 @@ func TestUser(t *testing.T) {
 		got := strings.TrimSpace(s.json("?subject=alice").Want(200).Text)
 		stamp := func(d time.Duration) string { return s.Now.Add(d).UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 		wantIn(t, "JSON", got, `{"subject":"alice","sessions":[{"subject":"alice","id":"`,
-			`{"subject":"alice","id":"`+s.ID(old)+`","current":false,"kind":"phone","device":"Safari on iPhone","addr":"192.0.2.2","place":"Lisbon",`+
-				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`","userAgent":"Mozilla/5.0 (iPhone;`, `"}],"ended":[]}`)
+			`{"subject":"alice","id":"`+s.ID(old)+`","current":false,"kind":"phone","device":"Safari on iPhone","userAgent":"`+uitest.IPhone+`","addr":"192.0.2.2","place":"Lisbon","firstAddr":"192.0.2.2","firstPlace":"Lisbon",`+
+				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`","endsAt":"`+stamp(398*time.Hour)+`"}],"ended":[]}`)
 
 		for _, query := range []string{"?subject=nobody", "?subject=a%00b", "?subject=%ff", of(strings.Repeat("x", 300))} {
 			body := s.get(query).Want(200).Text

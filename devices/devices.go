@@ -18,8 +18,11 @@
 // What changes something is POST, from a form of the page itself, or DELETE:
 //
 //	GET /          the page, or {"sessions":[...],"ended":[...]}, each a [Row] or an [Ended]
-//	POST /         with the field revoke: a session ID, "others" or "all";
-//	               or with the field report: a session ID
+//	GET /?page=2   the next 50; JSON has all
+//	GET /?sure=…   asks before many end: "others", "all", or the ID of a session,
+//	               for all from devices that look like its own
+//	POST /         with the field revoke: a session ID, "others" or "all"; or with
+//	               the field report or alike: a session ID
 //	DELETE /{id}   ends one session: 204, or 404 if it is not the user's
 //	DELETE /others ends all but the caller's: {"revoked":2}
 //	DELETE /all    ends all: {"revoked":3}
@@ -79,14 +82,15 @@ type Config struct {
 	// [ticketstore.RedisStore.Endings].
 	Report func(r *http.Request, s ticketstore.Session)
 
-	// RecentSignIn, if positive, lets only those end sessions who have proved
-	// who they are less than this ago: somebody at an unlocked computer cannot.
-	// The page sends them to sign in again, see
+	// RecentSignIn, if positive, lets only those end sessions but their own who
+	// have proved who they are less than this ago: somebody at an unlocked
+	// computer cannot. The page sends them to sign in again, see
 	// [ticketstore.Manager.RequireRecent]; DELETE answers 403.
 	RecentSignIn time.Duration
 
 	// SignedOutPath is where the browser goes after it has ended its own
-	// session: a path on this host. If empty, "/".
+	// session, and what a [Notice] to nobody links to: a path on this host. If
+	// empty, "/". After all sessions have ended, a page of its own says so.
 	SignedOutPath string
 
 	// TrustedOrigins are origins, "https://app.example.com", whose pages may
@@ -132,9 +136,11 @@ func New(m *ticketstore.Manager, cfg Config) (http.Handler, error) {
 		return nil, fmt.Errorf("devices: invalid handler: %w", err)
 	}
 	h.confirm = http.HandlerFunc(h.list)
+	h.sure = http.HandlerFunc(h.ask)
 	h.delete = http.HandlerFunc(h.end)
 	if h.cfg.RecentSignIn > 0 {
 		h.confirm = m.RequireRecent(h.cfg.RecentSignIn, h.confirm)
+		h.sure = m.RequireRecent(h.cfg.RecentSignIn, h.sure)
 		h.delete = m.RequireRecent(h.cfg.RecentSignIn, h.delete)
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -142,13 +148,16 @@ func New(m *ticketstore.Manager, cfg Config) (http.Handler, error) {
 	}))
 	required := m.Require(http.HandlerFunc(h.serve))
 	next := protection.Handler(m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, signedIn := ticketstore.FromContext(r.Context()); !signedIn && r.Method == http.MethodPost && target(r) == "" {
+		_, signedIn := ticketstore.FromContext(r.Context())
+		switch {
+		case !signedIn && h.sayEverywhere(w, r):
+		case !signedIn && r.Method == http.MethodPost && target(r) == "":
 			// The session has ended since the page was shown. Require sends
 			// only a GET to sign in.
 			ui.SeeOther(w, "?")
-			return
+		default:
+			required.ServeHTTP(w, r)
 		}
-		required.ServeHTTP(w, r)
 	})))
 	return ui.Guard(ui.Style, cfg.Template != nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(refusal.NewContext(r.Context(), h.Answer)))

@@ -2,6 +2,7 @@ package devices
 
 import (
 	_ "embed"
+	"errors"
 	"html/template"
 	"net/http"
 	"strings"
@@ -25,17 +26,20 @@ var pageHTML string
 // colours: .ticketstore { --accent: teal } changes one. Where the layout sets
 // color-scheme, they follow that.
 //
-// Or else the template shows all by itself: Notice, if there is one; or Message
-// and Rows. Its forms post to the address that the page is at, so that they need no
-// action; the field revoke says what to end,
-// the field report what to end and to report:
+// Or else the template shows all by itself: Notice, if there is one; Sure, if
+// that is there; or Message and Rows. Its forms post to the address that the page
+// is at, so that they need no action; the field revoke says what to end, the field
+// report what to end and to report:
 //
-//	<form method="post">
+//	<form method="post">{{.Site.Form}}
 //	<button name="revoke" value="{{.ID}}">Sign out</button>
 //	<button name="report" value="{{.ID}}">This wasn’t me</button>
-//	<button name="revoke" value="others">Sign out all other devices</button>
-//	<button name="revoke" value="all">Sign out everywhere</button>
 //	</form>
+//	<form method="get">
+//	<button name="sure" value="others">Sign out all other devices</button>
+//	<button name="sure" value="all">Sign out everywhere</button>
+//	</form>
+//	<form method="post">{{.Site.Form}}<button name="{{.Sure.Name}}" value="{{.Sure.Value}}">
 type Page struct {
 	Text Text
 
@@ -54,9 +58,19 @@ type Page struct {
 	Message string
 	Failed  bool
 
-	Rows   []Row // the present device first, then newest sign-in first
-	Others int   // how many of Rows are not the present device
-	Report bool  // whether Config.Report is set
+	// Sure is set if there is nothing on the page but that.
+	Sure *Sure
+
+	// Rows are those on this page, at most 50. The present device is the first of
+	// all, then comes the newest sign-in; equal devices are side by side. Groups
+	// are the same, but grouped.
+	Rows   []Row
+	Groups []Group
+	Page   int // from 1 on
+	Pages  int
+
+	Others int  // how many sessions there are, on all pages, besides the present one
+	Report bool // whether Config.Report is set
 
 	// Ended are sessions that have ended, the last one first. History is set if
 	// they are known.
@@ -74,6 +88,9 @@ type Notice struct {
 	Text  string
 	Link  string // what Href is
 	Href  string
+
+	// Done is set if it is no error: the user has signed out everywhere.
+	Done bool
 }
 
 // Title returns what the page is, for <title>.
@@ -81,6 +98,8 @@ func (p Page) Title() string {
 	switch {
 	case p.Notice != nil:
 		return p.Notice.Title
+	case p.Sure != nil:
+		return p.Sure.Title
 	case p.Message != "":
 		return p.Message + " – " + p.Text.Title
 	}
@@ -102,27 +121,44 @@ func (p Page) Content() (template.HTML, error) {
 	return template.HTML(b.String()), err
 }
 
-func (h *handler) newPage(v *view, rows []Row, ended []Ended) Page {
-	p := Page{
-		Text: v.text, Ticket: v.ticket, Site: v.site, Rows: rows, Report: h.cfg.Report != nil,
-		Ended: ended, History: ended != nil, content: h.BuiltIn,
+// Many reports whether the page has more devices than are seen at one glance.
+func (p Page) Many() bool { return len(p.Rows) > few }
+
+func (h *handler) newPage(v *view) Page {
+	return Page{Text: v.text, Ticket: v.ticket, Site: v.site, Report: h.cfg.Report != nil, Page: 1, Pages: 1, content: h.BuiltIn}
+}
+
+// list puts those of rows on p that are on the page with that number, as far as
+// there is one.
+func (p *Page) list(rows []Row, number int) {
+	rows, sessions := sideBySide(rows)
+	p.Others = countOthers(rows)
+	p.Pages = max(1, (len(rows)+pageSize-1)/pageSize)
+	p.Page = max(1, min(number, p.Pages))
+	p.Rows = rows[(p.Page-1)*pageSize : min(p.Page*pageSize, len(rows))]
+	p.Groups = group(p.Rows, sessions)
+}
+
+// Previous returns the number of the page before this one, 0 if there is none.
+func (p Page) Previous() int { return p.Page - 1 }
+
+// Next returns the number of the page after this one, 0 if there is none.
+func (p Page) Next() int {
+	if p.Page >= p.Pages {
+		return 0
 	}
-	for _, row := range rows {
-		if !row.Current {
-			p.Others++
-		}
-	}
-	return p
+	return p.Page + 1
 }
 
 func (h *handler) noticePage(r *http.Request, n ui.Notice) any {
-	p := h.newPage(h.view(r), nil, nil)
+	p := h.newPage(h.view(r))
 	notice := Notice(n)
-	p.Notice, p.Failed = &notice, true
+	p.Notice, p.Failed = &notice, !n.Done
 	return p
 }
 
-// try executes the template with a page that has one of everything.
+// try executes the template with a page that has one of everything, and one that
+// asks.
 func (h *handler) try() error {
 	v := &view{text: h.cfg.Text, ticket: ticketstore.NewTicket("alice")}
 	words := ui.WordsOf(v.text)
@@ -130,11 +166,15 @@ func (h *handler) try() error {
 	for _, row := range ui.Examples(&words) {
 		rows = append(rows, Row(row))
 	}
-	ended := []Ended{}
+	rows = append(rows, rows...) // groups
+	p := h.newPage(v)
+	p.list(rows, 1)
+	p.Page, p.Pages, p.History = 2, 3, true
 	for _, e := range ui.ExamplesEnded(&words) {
-		ended = append(ended, Ended(e))
+		p.Ended = append(p.Ended, Ended(e))
 	}
-	p := h.newPage(v, rows, ended)
-	p.Message, p.Failed = v.text.DoneOne, true
-	return h.Try(p, h.cfg.Site != nil)
+	p.Message, p.Failed = v.text.DoneOne("Firefox on Linux", "Lisbon"), true
+	asks := h.newPage(v)
+	asks.Sure = &Sure{"A title", "A text.", "A button", "revoke", all, 2, true}
+	return errors.Join(h.Try(p, h.cfg.Site != nil), h.Try(asks, h.cfg.Site != nil))
 }

@@ -21,10 +21,20 @@ type Row struct {
 	// are known then.
 	Undecodable bool `json:"undecodable,omitempty"`
 
-	Kind   string `json:"kind"`            // computer, phone, tablet, program or unknown
-	Device string `json:"device"`          // "Firefox on Linux": what it says it is
-	Addr   string `json:"addr,omitempty"`  // where it was last seen
-	Place  string `json:"place,omitempty"` // of Addr, as Config.Locate says
+	// Staff is set if it is no sign-in of the user's, but of an operator who acts
+	// as the user: see [ticketstore.Session].Actor.
+	Staff bool `json:"staff,omitempty"`
+
+	Kind      string `json:"kind"`                // computer, phone, tablet, program or unknown
+	Device    string `json:"device"`              // "Firefox on Linux": what it says it is
+	UserAgent string `json:"userAgent,omitempty"` // all that it says
+	Addr      string `json:"addr,omitempty"`      // where it was last seen
+	Place     string `json:"place,omitempty"`     // of Addr, as Config.Locate says
+
+	FirstAddr  string `json:"firstAddr,omitempty"` // where it signed in
+	FirstPlace string `json:"firstPlace,omitempty"`
+	Scheme     string `json:"scheme,omitempty"`     // how, as the application calls it
+	Persistent bool   `json:"persistent,omitempty"` // whether it stays signed in when the browser is closed
 
 	SignedInAt time.Time `json:"signedInAt,omitzero"`
 
@@ -78,25 +88,32 @@ func (h *handler) rows(r *http.Request, d *ui.Describer) ([]Row, error) {
 	return rows, nil
 }
 
-// ended returns the sessions of r's user that have ended of late; nil if nobody
-// knows.
-func (h *handler) ended(r *http.Request, d *ui.Describer) ([]Ended, error) {
+// endings returns the sessions of r's user that have ended; nil if nobody knows.
+func (h *handler) endings(r *http.Request) ([]ticketstore.Ending, error) {
 	t, ok := ticketstore.FromContext(r.Context())
 	if h.cfg.History == nil || !ok {
 		return nil, nil
 	}
 	endings, err := h.cfg.History(r.Context(), t.Subject)
-	if err != nil {
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil
-		}
-		return nil, err
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil, nil
+	case err == nil && endings == nil:
+		endings = []ticketstore.Ending{}
+	}
+	return endings, err
+}
+
+// ended returns the last of endings as they are shown.
+func ended(d *ui.Describer, endings []ticketstore.Ending) []Ended {
+	if endings == nil {
+		return nil
 	}
 	ended := []Ended{}
 	for _, e := range endings[:min(len(endings), maxEnded)] {
 		ended = append(ended, Ended(d.Ended(e)))
 	}
-	return ended, nil
+	return ended
 }
 
 const maxEnded = 10

@@ -21,10 +21,16 @@ var parts string
 
 // Template returns the template of a page of its own, in which "content" is what
 // html defines as that. In html, {{template}} knows the parts of all pages, and
-// (both .Text .Row) hands them two things.
+// (both .Text .Row) and (row . .Row false) hand them two or three things.
 func Template(name, html string) *template.Template {
 	t := template.New(name).Funcs(template.FuncMap{
 		"both": func(text, row any) any { return struct{ Text, Row any }{text, row} },
+		"row": func(page, row any, nested bool) any {
+			return struct {
+				Page, Row any
+				Nested    bool
+			}{page, row, nested}
+		},
 	})
 	t = template.Must(template.Must(t.Parse(parts)).Parse(html))
 	return template.Must(t.Parse(`{{template "page" .}}`))

@@ -11,10 +11,13 @@ type Notice struct {
 	Text  string
 	Link  string
 	Href  string
+
+	Done bool // it is no error
 }
 
 // What a page may have to say instead of what it is for, as Words.Notice gets it.
 const (
+	Everywhere  = "everywhere"     // 200: the user has signed out everywhere
 	SignedOut   = "signed-out"     // 401
 	Stale       = "recent-sign-in" // 403: of the sign-in
 	Forbidden   = "forbidden"      // 403
@@ -28,6 +31,8 @@ const (
 
 func status(what string) int {
 	switch what {
+	case Everywhere:
+		return http.StatusOK
 	case SignedOut:
 		return http.StatusUnauthorized
 	case Stale, Forbidden, CrossSite:
@@ -47,6 +52,8 @@ func status(what string) int {
 // notice says in English what there is to say; of what it does not know, nothing.
 func notice(what string) (title, text string) {
 	switch what {
+	case Everywhere:
+		return "You are signed out everywhere", "All sessions of your account have ended, the one in this browser too."
 	case SignedOut:
 		return "Please sign in", "Sign-in is required."
 	case Stale:

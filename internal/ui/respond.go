@@ -101,6 +101,8 @@ func (p *Responder) RefuseAs(w http.ResponseWriter, r *http.Request, status int,
 	}
 	link, href := words.Back, Home(r)
 	switch what {
+	case Everywhere:
+		link, n.Done = words.SignIn, true
 	case SignedOut:
 		link, href = words.SignIn, p.Leave
 	case Forbidden, Failed:
@@ -108,7 +110,7 @@ func (p *Responder) RefuseAs(w http.ResponseWriter, r *http.Request, status int,
 	case Unavailable:
 		link = words.TryAgain
 	}
-	p.Say(w, r, status, Notice{cmp.Or(n.Title, title), cmp.Or(n.Text, text), cmp.Or(n.Link, link), cmp.Or(n.Href, href)})
+	p.Say(w, r, status, Notice{cmp.Or(n.Title, title), cmp.Or(n.Text, text), cmp.Or(n.Link, link), cmp.Or(n.Href, href), n.Done})
 }
 
 // Say answers with n: as a page, or as JSON to a program.

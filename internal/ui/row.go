@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	maxPlace = 64 // runes
-	maxCause = 64
+	maxPlace  = 64 // runes
+	maxCause  = 64
+	maxScheme = 64
 )
 
 // A Row is a devices.Row, which says what the fields are.
@@ -17,10 +18,16 @@ type Row struct {
 	ID          string
 	Current     bool
 	Undecodable bool
+	Staff       bool
 	Kind        string
 	Device      string
+	UserAgent   string
 	Addr        string
 	Place       string
+	FirstAddr   string
+	FirstPlace  string
+	Scheme      string
+	Persistent  bool
 	SignedInAt  time.Time
 	LastUsedAt  time.Time
 	LastUsed    string
@@ -69,11 +76,10 @@ func (d *Describer) Row(s ticketstore.Session, current string) Row {
 	} else {
 		device := lastDevice(s)
 		a := d.agent(device)
-		row.Kind, row.Device = a.kind, a.words(d.words)
-		if device.Addr.IsValid() {
-			addr := device.Addr.Unmap().WithZone("") // a zone is free text
-			row.Addr, row.Place = addr.String(), d.place(addr)
-		}
+		row.Kind, row.Device, row.UserAgent = a.kind, a.words(d.words), Clean(device.UserAgent, maxAgent)
+		row.Addr, row.Place = d.where(device.Addr)
+		row.FirstAddr, row.FirstPlace = d.where(s.Device.Addr)
+		row.Scheme, row.Persistent, row.Staff = Clean(s.Scheme, maxScheme), s.Persistent, s.Actor != nil
 		if !s.SignedInAt.IsZero() {
 			row.SignedInAt = s.SignedInAt.In(d.zone)
 		}
@@ -131,6 +137,15 @@ func (d *Describer) Ended(e ticketstore.Ending) Ended {
 	return ended
 }
 
+// where returns an address as it may be shown, and its place.
+func (d *Describer) where(addr netip.Addr) (shown, place string) {
+	if !addr.IsValid() {
+		return "", ""
+	}
+	addr = addr.Unmap().WithZone("") // a zone is free text
+	return addr.String(), d.place(addr)
+}
+
 func (d *Describer) place(addr netip.Addr) string {
 	if d.locate == nil {
 		return ""
@@ -147,10 +162,12 @@ func (d *Describer) place(addr netip.Addr) string {
 func Examples(words *Words) []Row {
 	now := time.Unix(0, 0).UTC()
 	return []Row{
-		{ID: "1", Current: true, Kind: "computer", Device: "Firefox on Linux", Addr: "192.0.2.1", Place: "Lisbon",
+		{ID: "1", Current: true, Kind: "computer", Device: "Firefox on Linux", UserAgent: "Mozilla/5.0", Addr: "192.0.2.1", Place: "Lisbon",
+			FirstAddr: "192.0.2.2", FirstPlace: "Porto", Scheme: "password", Persistent: true,
 			SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
 		{ID: "2", Kind: "phone", Device: words.UnknownBrowser, SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
-		{ID: "3", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
+		{ID: "3", Staff: true, Kind: "phone", Device: words.UnknownBrowser, FirstAddr: "192.0.2.2", SignedInAt: now, ExpiresAt: now},
+		{ID: "4", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
 	}
 }
 
