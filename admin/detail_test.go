@@ -86,6 +86,19 @@ func TestActor(t *testing.T) {
 	if body := s.get("").Want(200).Text; strings.Contains(body, english().Acting) {
 		t.Errorf("got an operator who does not act: %s", body)
 	}
+
+	// As a store has it, which remembers that when it has ended.
+	alice := ticketstore.NewTicket("alice")
+	alice.Identities = []ticketstore.Identity{{Actor: &ticketstore.Identity{AuthenticationType: "ticketstore.impersonation", Claims: []ticketstore.Claim{
+		{Type: "sub", Value: "bob"}, {Type: "sid", Value: "01a20f9d-251e-7b83-a905-97752a4ab701"}, {Type: "reason", Value: "cannot pay"},
+	}}}}
+	id := s.store(alice)
+	shown := english().Acting + "</span> <bdi>Bob Example</bdi> <small><bdi>bob</bdi></small>: <bdi>cannot pay</bdi>"
+	wantIn(t, "all", s.get("").Want(200).Text, shown)
+	wantIn(t, "alice", s.get(of("alice")).Want(200).Text, shown)
+	s.revoke("alice", id).Want(303)
+	wantIn(t, "ended", s.get("?ended=all").Want(200).Text, shown)
+	wantIn(t, "alice's history", s.get(of("alice")).Want(200).Text, shown)
 }
 
 // In an actingStore, an operator acts in every session.

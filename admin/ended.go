@@ -22,7 +22,7 @@ func (v *visit) endings(f Filter, cursor string) (hist *History, next string, er
 		return nil, "", errors.ErrUnsupported
 	}
 	hist = &History{Ended: []Ended{}}
-	for _, cause := range []string{"signed-out", "replaced", "revoked", byOperator, "reported", "evicted", "idle", "lifetime", "deleted", "undelivered", "forgotten"} {
+	for _, cause := range []string{"signed-out", "replaced", "revoked", byOperator, "reported", "evicted", "idle", "lifetime", "impersonation-ended", "operator-signed-out", "deleted", "undelivered", "forgotten"} {
 		hist.add(v.cause(cause))
 	}
 	hist.add(v.cause(f.Cause))

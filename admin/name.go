@@ -74,7 +74,11 @@ func (v *visit) named(p *Page) {
 		v.Log(v.r, slog.LevelError, "the users cannot be named", "error", err)
 		return
 	}
-	p.eachUser(func(subject string, name *string) { *name = ui.Clean(names[subject], maxName) })
+	p.eachUser(func(subject string, name *string) {
+		if called := ui.Clean(names[subject], maxName); called != subject { // which stands there already
+			*name = called
+		}
+	})
 }
 
 // eachUser calls f with everybody whom p names, some more than once, and where

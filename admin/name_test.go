@@ -27,7 +27,7 @@ func (d *directory) name(_ context.Context, subjects []string) (map[string]strin
 
 // Each page asks once, for each subject that is on it, and shows both.
 func TestName(t *testing.T) {
-	d := &directory{names: map[string]string{"u1": "Alice Example", "u2": "Bob  Example", "root": "Rita Root", "u9": "Nobody"}}
+	d := &directory{names: map[string]string{"u1": "Alice Example", "u2": "Bob  Example", "root": "Rita Root", "u3": "u3", "u9": "Nobody"}}
 	s := newSite(t, Config{Name: d.name, PageSize: 10})
 	s.Login("u1", uitest.Firefox, "192.0.2.1")
 	s.Login("u1", uitest.IPhone, "192.0.2.1")
