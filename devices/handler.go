@@ -121,10 +121,11 @@ func (h *handler) notFound(w http.ResponseWriter, r *http.Request) {
 	h.show(w, r, v, http.StatusNotFound, v.text.NotFound)
 }
 
-// recent reports whether r's user may end sessions.
+// recent reports whether r's user may end sessions, as RequireRecent does.
 func (h *handler) recent(r *http.Request) bool {
 	t, _ := ticketstore.FromContext(r.Context())
-	return h.cfg.RecentSignIn == 0 || clock.Now(r.Context()).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < h.cfg.RecentSignIn
+	_, acting := t.Actor()
+	return h.cfg.RecentSignIn == 0 || !acting && clock.Now(r.Context()).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < h.cfg.RecentSignIn
 }
 
 // fail answers for an error of the Manager. No cookie changes.
