@@ -24,30 +24,30 @@ func TestPrevious(t *testing.T) {
 		s.Login(fmt.Sprintf("user%02d", i), uitest.Firefox, "")
 		s.end(uitest.Firefox, "idle", "")
 	}
-	for _, first := range []string{"", "?device=firefox&since=2000-01-01", "?ended=all", "?ended=all&cause=idle"} {
-		on := func(query string) string { return strings.Join(sessionIDs(s.get(query).Want(200).Text), " ") }
-		queries, pages := []string{first}, []string{on(first)}
-		for query := first; ; {
-			if query = nextOn(s.get(query).Want(200).Text); query == "" {
-				break
-			}
+	for _, first := range []string{"", "?device=firefox&since=2000-01-01", "?ended=all&cause=idle"} {
+		on := func(body string) string { return strings.Join(sessionIDs(body), " ") }
+		var queries, pages []string
+		for query := first; query != "" || len(pages) == 0; {
 			if len(query) > 2000 {
 				t.Fatalf("the address has %d bytes", len(query))
 			}
-			queries, pages = append(queries, query), append(pages, on(query))
+			body := s.get(query).Want(200).Text
+			queries, pages = append(queries, query), append(pages, on(body))
+			query = nextOn(body)
 		}
 		if len(pages) <= maxTrail+1 {
 			t.Fatalf("%s: got %d pages", first, len(pages))
 		}
 		last := len(queries) - 1
-		query := queries[last]
+		query, body := queries[last], s.get(queries[last]).Want(200).Text
 		for i := last - 1; i >= last-maxTrail; i-- {
-			link := previous.FindStringSubmatch(s.get(query).Want(200).Text)
+			link := previous.FindStringSubmatch(body)
 			if link == nil {
 				t.Fatalf("%s: page %d has no link back", first, i+1)
 			}
 			query = html.UnescapeString(link[1])
-			if got := on(query); got != pages[i] {
+			body = s.get(query).Want(200).Text
+			if got := on(body); got != pages[i] {
 				t.Errorf("%s: back on page %d: got %s, want %s", first, i, got, pages[i])
 			}
 			for name := range queryOf(first) {
@@ -56,7 +56,6 @@ func TestPrevious(t *testing.T) {
 				}
 			}
 		}
-		body := s.get(query).Want(200).Text
 		if previous.MatchString(body) || !strings.Contains(body, english().First) {
 			t.Errorf("%s: after %d pages back, want only the first page", first, maxTrail)
 		}
