@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+
+	"github.com/ticketstore/ticketstore/internal/refusal"
 )
 
 // Error answers r when a method of m or of its store has returned err, and logs
@@ -74,11 +76,14 @@ func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (m *Manager) answer(w http.ResponseWriter, r *http.Request, status int, err error) {
 	w.Header().Set("Cache-Control", "no-store")
-	if m.cfg.ErrorHandler != nil {
+	switch refused := refusal.From(r.Context()); {
+	case m.cfg.ErrorHandler != nil:
 		m.cfg.ErrorHandler(w, r, status, err)
-		return
+	case refused != nil: // by the handler that includes the Manager
+		refused(w, r, status)
+	default:
+		http.Error(w, text(status, err), status)
 	}
-	http.Error(w, text(status, err), status)
 }
 
 // text returns what a person is told.

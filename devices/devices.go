@@ -18,15 +18,25 @@
 // What changes something is POST, from a form of the page itself, or DELETE:
 //
 //	GET /          the page, or {"sessions":[...],"ended":[...]}, each a [Row] or an [Ended]
-//	POST /         with the field revoke: a session ID, "others" or "all";
-//	               or with the field report: a session ID
+//	GET /?page=2   the next 50; JSON has all
+//	GET /?sure=…   asks before many end: "others", "all", or the ID of a session,
+//	               for all from devices that look like its own
+//	POST /         with the field revoke: a session ID, "others" or "all"; or with
+//	               the field report or alike: a session ID
 //	DELETE /{id}   ends one session: 204, or 404 if it is not the user's
 //	DELETE /others ends all but the caller's: {"revoked":2}
 //	DELETE /all    ends all: {"revoked":3}
 //
 // Ending one's own session deletes the cookie. Other sites' requests are
 // refused with 403, see [http.CrossOriginProtection]; if the store cannot
-// answer, with 503, and the cookie stays.
+// answer, with 503, and the cookie stays. What is refused gets a page of the
+// same look with a way on, see [Notice], or {"error":"..."} if it asks for JSON;
+// but what Unauthorized and ErrorHandler of [ticketstore.Config] answer is theirs.
+//
+// # Inside a site
+//
+// [Config].Site and Words have what differs by request: the language, the time
+// zone, the token of a form. A [Config].Template is the site's own layout.
 //
 // The page shows session IDs, which are no secret, and never a key. What
 // clients say of themselves is hostile text: it is reduced to a few words of
@@ -46,6 +56,7 @@ import (
 	"time"
 
 	"github.com/ticketstore/ticketstore"
+	"github.com/ticketstore/ticketstore/internal/refusal"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
@@ -71,14 +82,15 @@ type Config struct {
 	// [ticketstore.RedisStore.Endings].
 	Report func(r *http.Request, s ticketstore.Session)
 
-	// RecentSignIn, if positive, lets only those end sessions who have proved
-	// who they are less than this ago: somebody at an unlocked computer cannot.
-	// The page sends them to sign in again, see
+	// RecentSignIn, if positive, lets only those end sessions but their own who
+	// have proved who they are less than this ago: somebody at an unlocked
+	// computer cannot. The page sends them to sign in again, see
 	// [ticketstore.Manager.RequireRecent]; DELETE answers 403.
 	RecentSignIn time.Duration
 
 	// SignedOutPath is where the browser goes after it has ended its own
-	// session: a path on this host. If empty, "/".
+	// session, and what a [Notice] to nobody links to: a path on this host. If
+	// empty, "/". After all sessions have ended, a page of its own says so.
 	SignedOutPath string
 
 	// TrustedOrigins are origins, "https://app.example.com", whose pages may
@@ -88,12 +100,22 @@ type Config struct {
 	// Text replaces the English of the page. Its empty fields stay English.
 	Text Text
 
-	// Template replaces the page. It is executed with a [Page], once of them
-	// by New. If nil, a built-in one.
+	// Words returns the text of r's page, in the language of its reader. Its
+	// empty fields are those of Text. If nil, Text holds for all.
+	Words func(r *http.Request) Text
+
+	// Site returns what the application has to say about r's page. If nil,
+	// nothing. Like Words, it is called by requests in parallel, and also for
+	// pages that nobody is signed in on: for a [Notice].
+	Site func(r *http.Request) Site
+
+	// Template replaces the page, with a layout of the application around
+	// Page.Content or with a page of its own. It is executed with a [Page], and
+	// by New with one for trial. If nil, a built-in one.
 	//
-	// The Content-Security-Policy lets it load styles, images and fonts from
-	// its own site, and run no scripts; of inline styles, it admits Page.Style
-	// as <style>{{.Style}}</style>.
+	// The Content-Security-Policy lets it load styles, scripts, images and fonts
+	// from its own site, and its scripts connect to that. It admits nothing
+	// inline but what Page.Head has.
 	Template *template.Template
 
 	// Logger gets outages of the store. If nil, slog.Default.
@@ -105,29 +127,41 @@ type Config struct {
 // [ticketstore.SessionIndex]. Changes to cfg afterwards have no effect.
 func New(m *ticketstore.Manager, cfg Config) (http.Handler, error) {
 	h := &handler{manager: m, cfg: cfg.withDefaults()}
-	h.words = ui.WordsOf(h.cfg.Text)
-	h.Responder = ui.Responder{Package: "devices", Template: h.cfg.Template, Unavailable: h.cfg.Text.Unavailable, Logger: cfg.Logger}
+	h.Responder = ui.Responder{
+		Package: "devices", Template: cfg.Template, BuiltIn: ui.Template("devices", pageHTML), Logger: cfg.Logger,
+		Words: h.wordsFor, Notice: h.noticePage, Leave: h.cfg.SignedOutPath,
+	}
 	protection := http.NewCrossOriginProtection()
 	if err := errors.Join(validateManager(m), h.validate(protection)); err != nil {
 		return nil, fmt.Errorf("devices: invalid handler: %w", err)
 	}
 	h.confirm = http.HandlerFunc(h.list)
+	h.sure = http.HandlerFunc(h.ask)
 	h.delete = http.HandlerFunc(h.end)
 	if h.cfg.RecentSignIn > 0 {
 		h.confirm = m.RequireRecent(h.cfg.RecentSignIn, h.confirm)
+		h.sure = m.RequireRecent(h.cfg.RecentSignIn, h.sure)
 		h.delete = m.RequireRecent(h.cfg.RecentSignIn, h.delete)
 	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Refuse(w, r, ui.CrossSite, ui.Notice{})
+	}))
 	required := m.Require(http.HandlerFunc(h.serve))
 	next := protection.Handler(m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, signedIn := ticketstore.FromContext(r.Context()); !signedIn && r.Method == http.MethodPost && target(r) == "" {
+		_, signedIn := ticketstore.FromContext(r.Context())
+		switch {
+		case !signedIn && h.sayEverywhere(w, r):
+		case !signedIn && r.Method == http.MethodPost && target(r) == "":
 			// The session has ended since the page was shown. Require sends
 			// only a GET to sign in.
 			ui.SeeOther(w, "?")
-			return
+		default:
+			required.ServeHTTP(w, r)
 		}
-		required.ServeHTTP(w, r)
 	})))
-	return ui.Guard(ui.Style, cfg.Template != nil, next), nil
+	return ui.Guard(ui.Style, cfg.Template != nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(refusal.NewContext(r.Context(), h.Answer)))
+	})), nil
 }
 
 func validateManager(m *ticketstore.Manager) error {
@@ -146,9 +180,6 @@ func (c Config) withDefaults() Config {
 	if c.SignedOutPath == "" {
 		c.SignedOutPath = "/"
 	}
-	if c.Template == nil {
-		c.Template = builtIn()
-	}
 	return c
 }
 
@@ -162,9 +193,10 @@ func (h *handler) validate(protection *http.CrossOriginProtection) error {
 	if !hostRelative(h.cfg.SignedOutPath) {
 		errs = append(errs, ui.Problem("SignedOutPath", "%q is no path on this host", h.cfg.SignedOutPath))
 	}
-	if err := h.words.Validate(); err != nil {
+	words := ui.WordsOf(h.cfg.Text)
+	if err := words.Validate(); err != nil {
 		errs = append(errs, err)
-	} else if err := h.Try(h.examplePage()); err != nil {
+	} else if err := h.try(); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -3,7 +3,7 @@ package devices
 import (
 	"errors"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ticketstore/ticketstore"
@@ -13,8 +13,10 @@ import (
 )
 
 const (
+	one    = "one"
 	others = "others" // all sessions but the request's own
 	all    = "all"
+	alikes = "alike"
 
 	reported = "reported" // a cause
 )
@@ -23,9 +25,10 @@ type handler struct {
 	ui.Responder
 	manager *ticketstore.Manager
 	cfg     Config
-	words   ui.Words     // of cfg.Text
 	confirm http.Handler // the page, for a sign-in that is recent
+	sure    http.Handler // the same for the one that asks
 	delete  http.Handler
+	ended   memory
 }
 
 // serve answers r, which has a ticket of h.manager in its context.
@@ -33,20 +36,27 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 	page := target(r) == ""
 	switch {
 	case page && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-		if r.URL.Query().Has("confirm") {
+		switch q := r.URL.Query(); {
+		case ui.WantsJSON(r):
+			h.json(w, r)
+		case q.Has("sure"):
+			h.sure.ServeHTTP(w, r)
+		case q.Has("confirm"):
 			h.confirm.ServeHTTP(w, r)
-			return
+		default:
+			h.list(w, r)
 		}
-		h.list(w, r)
 	case page && r.Method == http.MethodPost:
 		h.post(w, r)
 	case page:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		http.Error(w, "Method not allowed", http.StatusMethodNotAllowed)
+		h.Refuse(w, r, ui.NoMethod, ui.Notice{})
+	case r.Method == http.MethodDelete && target(r) == ownID(r):
+		h.end(w, r)
 	case r.Method == http.MethodDelete:
 		h.delete.ServeHTTP(w, r)
 	default:
-		http.NotFound(w, r)
+		h.Refuse(w, r, ui.NoPage, ui.Notice{})
 	}
 }
 
@@ -54,157 +64,68 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 // page.
 func target(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/") }
 
+// ownID returns the ID of r's own session.
+func ownID(r *http.Request) string {
+	t, _ := ticketstore.FromContext(r.Context())
+	return t.ID
+}
+
+// json answers GET with all there is, in UTC.
+func (h *handler) json(w http.ResponseWriter, r *http.Request) {
+	d := ui.NewDescriber(h.wordsFor(r), h.cfg.Locate, nil, clock.Now(r.Context()))
+	rows, err := h.rows(r, d)
+	var endings []ticketstore.Ending
+	if err == nil {
+		endings, err = h.endings(r)
+	}
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	h.JSON(w, r, http.StatusOK, struct {
+		Sessions []Row   `json:"sessions"`
+		Ended    []Ended `json:"ended,omitzero"`
+	}{rows, ended(d, endings)})
+}
+
 // list answers GET.
 func (h *handler) list(w http.ResponseWriter, r *http.Request) {
-	if ui.WantsJSON(r) {
-		rows, ended, err := h.both(r)
-		if err != nil {
-			h.fail(w, r, err)
-			return
-		}
-		h.JSON(w, r, struct {
-			Sessions []Row   `json:"sessions"`
-			Ended    []Ended `json:"ended,omitzero"`
-		}{rows, ended})
-		return
-	}
-	h.show(w, r, http.StatusOK, h.message(r), false)
+	h.show(w, r, h.view(r), http.StatusOK, "")
 }
 
-// message returns what the last request has done, as this one's query says in
-// one of a few words. Another site's link says nothing: a user must not take
-// devices for signed out because it says so.
-func (h *handler) message(r *http.Request) string {
-	if !ui.SameOrigin(r) {
-		return ""
+// show writes the page. It says what has failed, or else what was done last.
+func (h *handler) show(w http.ResponseWriter, r *http.Request, v *view, status int, failure string) {
+	rows, err := h.rows(r, v.describer)
+	var endings []ticketstore.Ending
+	if err == nil {
+		endings, err = h.endings(r)
 	}
-	q := r.URL.Query()
-	switch {
-	case q.Get("done") == "one":
-		return h.cfg.Text.DoneOne
-	case q.Get("done") == reported && h.cfg.Report != nil:
-		return h.cfg.Text.DoneNotMe
-	case q.Get("done") == others:
-		return h.cfg.Text.DoneOthers
-	case q.Has("confirm") && h.cfg.RecentSignIn > 0:
-		return h.cfg.Text.Confirmed
-	}
-	return ""
-}
-
-// show writes the page.
-func (h *handler) show(w http.ResponseWriter, r *http.Request, status int, message string, failed bool) {
-	rows, ended, err := h.both(r)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.Page(w, r, status, h.newPage(rows, ended, message, failed))
+	p := h.newPage(v)
+	number, _ := strconv.Atoi(r.URL.Query().Get("page")) // else the first
+	p.list(rows, number)
+	p.Ended, p.History = ended(v.describer, endings), endings != nil
+	p.Message, p.Failed = failure, failure != ""
+	if !p.Failed {
+		p.Message = h.message(r, v, endings)
+	}
+	h.Page(w, r, status, p)
 }
 
-// both returns the sessions of r's user, and those that have ended.
-func (h *handler) both(r *http.Request) (rows []Row, ended []Ended, err error) {
-	if rows, err = h.rows(r); err == nil {
-		ended, err = h.ended(r)
-	}
-	return rows, ended, err
+// notFound answers for a session that the user has not, or no longer.
+func (h *handler) notFound(w http.ResponseWriter, r *http.Request) {
+	v := h.view(r)
+	h.show(w, r, v, http.StatusNotFound, v.text.NotFound)
 }
 
-// post answers the page's forms.
-func (h *handler) post(w http.ResponseWriter, r *http.Request) {
-	err := ui.ParseForm(w, r)
-	what, report := r.PostForm.Get("revoke"), r.PostForm.Get("report")
-	if err != nil || (what == "") == (report == "") || report != "" && h.cfg.Report == nil {
-		http.Error(w, "The form cannot be read.", http.StatusBadRequest)
-		return
-	}
-	if !h.recent(r) {
-		// A POST cannot go to the login page and come back.
-		ui.SeeOther(w, "?confirm=1")
-		return
-	}
-	if report != "" {
-		h.report(w, r, report)
-		return
-	}
-	_, own, err := h.revoke(w, r, what)
-	switch {
-	case errors.Is(err, ticketstore.ErrNotFound) && what != others && what != all:
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
-	case err != nil:
-		h.fail(w, r, err)
-	case own:
-		ui.SeeOther(w, h.cfg.SignedOutPath)
-	case what == others:
-		ui.SeeOther(w, "?done=others")
-	default:
-		ui.SeeOther(w, "?done=one")
-	}
-}
-
-// report ends a session that r's user does not know.
-func (h *handler) report(w http.ResponseWriter, r *http.Request, id string) {
-	sessions, current, err := h.manager.Sessions(r)
-	if err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	i := slices.IndexFunc(sessions, func(s ticketstore.Session) bool { return s.ID == id && id != current })
-	if i < 0 {
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
-		return
-	}
-	ctx := ticketstore.WithCause(r.Context(), reported, sessions[i].Subject)
-	switch err := h.manager.Revoke(r.WithContext(ctx), id); {
-	case errors.Is(err, ticketstore.ErrNotFound):
-		h.show(w, r, http.StatusNotFound, h.cfg.Text.NotFound, true)
-	case err != nil:
-		h.fail(w, r, err)
-	default:
-		h.cfg.Report(r, sessions[i])
-		ui.SeeOther(w, "?done="+reported)
-	}
-}
-
-// end answers DELETE.
-func (h *handler) end(w http.ResponseWriter, r *http.Request) {
-	what := target(r)
-	n, _, err := h.revoke(w, r, what)
-	switch {
-	case errors.Is(err, ticketstore.ErrNotFound) && what != others && what != all:
-		http.Error(w, h.cfg.Text.NotFound, http.StatusNotFound)
-	case err != nil:
-		h.fail(w, r, err)
-	case what == others || what == all:
-		h.JSON(w, r, struct {
-			Revoked int `json:"revoked"`
-		}{n})
-	default:
-		w.WriteHeader(http.StatusNoContent)
-	}
-}
-
-// revoke ends the sessions of r's user that what names: others, all, or one by
-// its ID. It returns how many there were, and whether r's own is among them.
-func (h *handler) revoke(w http.ResponseWriter, r *http.Request, what string) (n int, own bool, err error) {
-	t, _ := ticketstore.FromContext(r.Context())
-	switch what {
-	case others:
-		n, err = h.manager.RevokeOthers(r)
-		return n, false, err
-	case all:
-		n, err = h.manager.RevokeAll(w, r)
-		return n, true, err
-	case t.ID:
-		return 1, true, h.manager.SignOut(w, r)
-	}
-	return 1, false, h.manager.Revoke(r, what)
-}
-
-// recent reports whether r's user may end sessions.
+// recent reports whether r's user may end sessions, as RequireRecent does.
 func (h *handler) recent(r *http.Request) bool {
 	t, _ := ticketstore.FromContext(r.Context())
-	return h.cfg.RecentSignIn == 0 || clock.Now(r.Context()).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < h.cfg.RecentSignIn
+	_, acting := t.Actor()
+	return h.cfg.RecentSignIn == 0 || !acting && clock.Now(r.Context()).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < h.cfg.RecentSignIn
 }
 
 // fail answers for an error of the Manager. No cookie changes.
@@ -215,7 +136,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		ui.SeeOther(w, "?")
 	case errors.Is(err, ticketstore.ErrNotFound):
 		w.Header().Set("WWW-Authenticate", "Cookie")
-		http.Error(w, "Sign-in is required.", http.StatusUnauthorized)
+		h.Refuse(w, r, ui.SignedOut, ui.Notice{})
 	default:
 		h.Fail(w, r, err)
 	}

@@ -29,9 +29,9 @@ func TestEnd(t *testing.T) {
 			deleted  bool
 			alive    string // the caller, two others, another user
 		}{
-			{"one", true, func(ids []string) string { return ids[1] }, 303, "?done=one", "", false, "1011"},
+			{"one", true, func(ids []string) string { return ids[1] }, 303, "?done=ID", "", false, "1011"},
 			{"others", true, func([]string) string { return "others" }, 303, "?done=others", "", false, "1001"},
-			{"all", true, func([]string) string { return "all" }, 303, "/", "", true, "0001"},
+			{"all", true, func([]string) string { return "all" }, 303, "?done=all", "", true, "0001"},
 			{"own", true, func(ids []string) string { return ids[0] }, 303, "/", "", true, "0111"},
 			{"one", false, func(ids []string) string { return ids[1] }, 204, "", "", false, "1011"},
 			{"others", false, func([]string) string { return "others" }, 200, "", `{"revoked":2}`, false, "1001"},
@@ -41,6 +41,7 @@ func TestEnd(t *testing.T) {
 			me, a, b := s.Login("alice", uitest.Firefox, ""), s.Login("alice", uitest.IPhone, ""), s.Login("alice", "curl/8", "")
 			bob := s.Login("bob", uitest.Firefox, "")
 			what := test.what([]string{s.ID(me), s.ID(a), s.ID(b)})
+			test.location = strings.ReplaceAll(test.location, "ID", what)
 			c := s.Request("DELETE", mount+"/"+what, me).With("Accept", asJSON)
 			if test.html {
 				c = s.revoke(me, what)
@@ -147,10 +148,10 @@ func TestRecentSignIn(t *testing.T) {
 	me, other := s.Login("alice", uitest.Firefox, ""), s.Login("alice", uitest.IPhone, "")
 	s.Advance(10 * time.Minute)
 	s.page(me) // looking is free
-	for _, what := range []string{"all", "others", s.ID(other), s.ID(me)} {
+	for what, want := range map[string]string{"all": "?sure=all", "others": "?sure=others", s.ID(other): "?confirm=1"} {
 		res := s.revoke(me, what).Want(303)
-		if got := res.Header.Get("Location"); got != "?confirm=1" {
-			t.Errorf("%s: got Location %q, want ?confirm=1", what, got)
+		if got := res.Header.Get("Location"); got != want {
+			t.Errorf("%s: got Location %q, want %s", what, got, want)
 		}
 		wantNoCookie(t, res)
 		wantNoCookie(t, s.Request("DELETE", mount+"/"+what, me).Want(403))
@@ -209,7 +210,9 @@ func TestMessage(t *testing.T) {
 	me := s.Login("alice", uitest.Firefox, "")
 	for _, test := range []struct{ query, site, want string }{
 		{"", "same-origin", ""},
-		{"?done=one", "same-origin", english().DoneOne},
+		{"?done=one", "same-origin", "The device has been signed out."},
+		{"?done=alike", "same-origin", english().DoneAlike},
+		{"?done=" + s.ID(me), "same-origin", ""}, // which goes on
 		{"?done=others", "", english().DoneOthers},
 		{"?done=others", "cross-site", ""},
 		{"?done=others", "none", ""},
@@ -284,8 +287,9 @@ func TestMount(t *testing.T) {
 		if res := do("GET", server.URL+test.path, ""); res.StatusCode != 200 || res.Request.URL.Path != test.path {
 			t.Errorf("%s: got %d at %s", name, res.StatusCode, res.Request.URL)
 		}
-		res := do("POST", server.URL+test.path+"?done=one", "revoke="+s.ID(other))
-		if got, want := res.Request.URL.String(), server.URL+test.path+"?done=one"; res.StatusCode != 200 || got != want || s.ID(other) != "" {
+		id := s.ID(other)
+		res := do("POST", server.URL+test.path+"?done=one", "revoke="+id)
+		if got, want := res.Request.URL.String(), server.URL+test.path+"?done="+id; res.StatusCode != 200 || got != want || s.ID(other) != "" {
 			t.Errorf("%s: got %d at %s, want 200 at %s", name, res.StatusCode, got, want)
 		}
 		other = s.Login("alice", uitest.IPhone, "")
@@ -428,9 +432,9 @@ func TestJSON(t *testing.T) {
 			return s.Now.Add(d).UTC().Format("2006-01-02T15:04:05.999Z07:00")
 		}
 		want := `{"sessions":[` +
-			`{"id":"` + s.ID(me) + `","current":true,"kind":"computer","device":"Firefox on Linux","addr":"2001:db8::1",` +
+			`{"id":"` + s.ID(me) + `","current":true,"kind":"computer","device":"Firefox on Linux","userAgent":"` + uitest.Firefox + `","addr":"2001:db8::1","firstAddr":"2001:db8::1",` +
 			`"signedInAt":"` + stamp(-time.Minute) + `","lastUsedAt":"` + stamp(0) + `","expiresAt":"` + stamp(200*time.Hour-time.Minute) + `"},` +
-			`{"id":"` + s.ID(other) + `","current":false,"kind":"phone","device":"Safari on iPhone","addr":"192.0.2.2",` +
+			`{"id":"` + s.ID(other) + `","current":false,"kind":"phone","device":"Safari on iPhone","userAgent":"` + uitest.IPhone + `","addr":"192.0.2.2","firstAddr":"192.0.2.2",` +
 			`"signedInAt":"` + stamp(-2*time.Minute) + `","lastUsedAt":"` + stamp(-2*time.Minute) + `","expiresAt":"` + stamp(200*time.Hour-2*time.Minute) + `"}]}`
 		if got := strings.TrimSpace(res.Text); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -112,7 +112,7 @@ type describer struct {
 
 func newDescriber(ctx context.Context) *describer {
 	d := &describer{words: ui.Fill(ui.Words{}, ui.Words{})}
-	d.Describer = ui.NewDescriber(&d.words, nil, clock.Now(ctx))
+	d.Describer = ui.NewDescriber(&d.words, nil, nil, clock.Now(ctx))
 	return d
 }
 

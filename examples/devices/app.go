@@ -33,7 +33,7 @@ func (a *app) routes() (http.Handler, error) {
 	all, err := admin.New(a.store, func(r *http.Request) bool {
 		t, ok := ticketstore.FromContext(r.Context())
 		return ok && t.HasRole("admin")
-	}, admin.Config{})
+	}, admin.Config{Name: names, Find: find})
 	if err != nil {
 		return nil, err
 	}

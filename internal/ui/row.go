@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	maxPlace = 64 // runes
-	maxCause = 64
+	maxPlace  = 64 // runes
+	maxCause  = 64
+	maxScheme = 64
 )
 
 // A Row is a devices.Row, which says what the fields are.
@@ -17,10 +18,16 @@ type Row struct {
 	ID          string
 	Current     bool
 	Undecodable bool
+	Staff       bool
 	Kind        string
 	Device      string
+	UserAgent   string
 	Addr        string
 	Place       string
+	FirstAddr   string
+	FirstPlace  string
+	Scheme      string
+	Persistent  bool
 	SignedInAt  time.Time
 	LastUsedAt  time.Time
 	LastUsed    string
@@ -46,39 +53,42 @@ type Ended struct {
 type Describer struct {
 	words  *Words
 	locate func(netip.Addr) string
+	zone   *time.Location
 	now    time.Time
 	places map[netip.Addr]string // already looked up
 	agents map[string]agent      // already parsed
 }
 
-// NewDescriber returns a Describer for a page that is seen at now. If locate is
-// nil, no places are known.
-func NewDescriber(words *Words, locate func(netip.Addr) string, now time.Time) *Describer {
-	return &Describer{words, locate, now, map[netip.Addr]string{}, map[string]agent{}}
+// NewDescriber returns a Describer for a page that is seen at now, with times in
+// zone. If locate is nil, no places are known; if zone is, times are UTC.
+func NewDescriber(words *Words, locate func(netip.Addr) string, zone *time.Location, now time.Time) *Describer {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return &Describer{words, locate, zone, now, map[netip.Addr]string{}, map[string]agent{}}
 }
 
 // Row returns s as it may be shown; current is the ID of the request's session.
 func (d *Describer) Row(s ticketstore.Session, current string) Row {
-	row := Row{ID: s.ID, ExpiresAt: s.ExpiresAt.UTC(), Undecodable: s.Undecodable, Current: s.ID == current}
+	row := Row{ID: s.ID, ExpiresAt: s.ExpiresAt.In(d.zone), Undecodable: s.Undecodable, Current: s.ID == current}
 	if s.Undecodable {
 		row.Kind, row.Device = "unknown", d.words.UnknownDevice
 	} else {
 		device := lastDevice(s)
 		a := d.agent(device)
-		row.Kind, row.Device = a.kind, a.words(d.words)
-		if device.Addr.IsValid() {
-			addr := device.Addr.Unmap().WithZone("") // a zone is free text
-			row.Addr, row.Place = addr.String(), d.place(addr)
-		}
+		row.Kind, row.Device, row.UserAgent = a.kind, a.words(d.words), Clean(device.UserAgent, maxAgent)
+		row.Addr, row.Place = d.where(device.Addr)
+		row.FirstAddr, row.FirstPlace = d.where(s.Device.Addr)
+		row.Scheme, row.Persistent, row.Staff = Clean(s.Scheme, maxScheme), s.Persistent, s.Actor != nil
 		if !s.SignedInAt.IsZero() {
-			row.SignedInAt = s.SignedInAt.UTC()
+			row.SignedInAt = s.SignedInAt.In(d.zone)
 		}
 		if !s.IssuedAt.IsZero() {
-			row.LastUsedAt, row.LastUsed = s.IssuedAt.UTC(), d.words.Ago(d.now.Sub(s.IssuedAt))
+			row.LastUsedAt, row.LastUsed = s.IssuedAt.In(d.zone), d.words.Ago(d.now.Sub(s.IssuedAt))
 		}
 	}
 	if row.Current {
-		row.LastUsedAt, row.LastUsed = d.now.UTC().Truncate(time.Millisecond), d.words.Ago(0)
+		row.LastUsedAt, row.LastUsed = d.now.In(d.zone).Truncate(time.Millisecond), d.words.Ago(0)
 	}
 	return row
 }
@@ -118,13 +128,22 @@ func (d *Describer) Ended(e ticketstore.Ending) Ended {
 	row := d.Row(e.Session, "")
 	ended := Ended{
 		ID: row.ID, Undecodable: row.Undecodable, Kind: row.Kind, Device: row.Device, Addr: row.Addr, Place: row.Place,
-		SignedInAt: row.SignedInAt, EndedAt: e.EndedAt.UTC(), EndedAgo: d.words.Ago(d.now.Sub(e.EndedAt)),
+		SignedInAt: row.SignedInAt, EndedAt: e.EndedAt.In(d.zone), EndedAgo: d.words.Ago(d.now.Sub(e.EndedAt)),
 		Cause: Clean(e.Cause, maxCause), Why: d.words.Cause(e.Cause),
 	}
 	if ended.Why == "" {
 		ended.Why = ended.Cause
 	}
 	return ended
+}
+
+// where returns an address as it may be shown, and its place.
+func (d *Describer) where(addr netip.Addr) (shown, place string) {
+	if !addr.IsValid() {
+		return "", ""
+	}
+	addr = addr.Unmap().WithZone("") // a zone is free text
+	return addr.String(), d.place(addr)
 }
 
 func (d *Describer) place(addr netip.Addr) string {
@@ -143,10 +162,12 @@ func (d *Describer) place(addr netip.Addr) string {
 func Examples(words *Words) []Row {
 	now := time.Unix(0, 0).UTC()
 	return []Row{
-		{ID: "1", Current: true, Kind: "computer", Device: "Firefox on Linux", Addr: "192.0.2.1", Place: "Lisbon",
+		{ID: "1", Current: true, Kind: "computer", Device: "Firefox on Linux", UserAgent: "Mozilla/5.0", Addr: "192.0.2.1", Place: "Lisbon",
+			FirstAddr: "192.0.2.2", FirstPlace: "Porto", Scheme: "password", Persistent: true,
 			SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
 		{ID: "2", Kind: "phone", Device: words.UnknownBrowser, SignedInAt: now, LastUsedAt: now, LastUsed: words.Ago(0), ExpiresAt: now},
-		{ID: "3", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
+		{ID: "3", Staff: true, Kind: "phone", Device: words.UnknownBrowser, FirstAddr: "192.0.2.2", SignedInAt: now, ExpiresAt: now},
+		{ID: "4", Undecodable: true, Kind: "unknown", Device: words.UnknownDevice, ExpiresAt: now},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // A store may hold what no Manager has put there.
 func TestRowOfAnyStore(t *testing.T) {
 	words := english()
-	describer := NewDescriber(&words, nil, time.Now())
+	describer := NewDescriber(&words, nil, nil, time.Now())
 	d := ticketstore.Device{Addr: netip.MustParseAddr("::ffff:192.0.2.1").WithZone("<b>"), UserAgent: uitest.Firefox}
 	row := describer.Row(ticketstore.Session{ID: "1", SeenFrom: d}, "")
 	if row.Addr != "192.0.2.1" || row.LastUsed != "" || !row.SignedInAt.IsZero() || !row.LastUsedAt.IsZero() {

@@ -4,20 +4,23 @@ import (
 	"math"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
+
+	"github.com/ticketstore/ticketstore/internal/ui/uitest"
 )
 
-var colour = regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{3,6});`)
+var colour = regexp.MustCompile(`--([a-z-]+): light-dark\(#([0-9a-f]{3,6}), #([0-9a-f]{3,6})\);`)
 
 // Text has a contrast of 4.5, edges of controls one of 3 (WCAG 2.2, 1.4.3 and
 // 1.4.11), in both schemes.
 func TestContrast(t *testing.T) {
-	light, dark, _ := strings.Cut(Style, "@media (prefers-color-scheme: dark)")
-	for name, scheme := range map[string]string{"light": light, "dark": dark} {
+	for name, group := range map[string]int{"light": 2, "dark": 3} {
 		colours := map[string]float64{}
-		for _, m := range colour.FindAllStringSubmatch(scheme, -1) {
-			colours[m[1]] = luminance(m[2])
+		for _, m := range colour.FindAllStringSubmatch(Style, -1) {
+			colours[m[1]] = luminance(m[group])
+		}
+		if len(colours) != 12 {
+			t.Errorf("got %d colours, want 12", len(colours))
 		}
 		for _, pair := range []struct {
 			a, b string
@@ -52,4 +55,16 @@ func luminance(hex string) float64 {
 		sum += weight * c
 	}
 	return sum
+}
+
+// In a site's layout, nothing but the page itself looks different.
+func TestStyleIsScoped(t *testing.T) {
+	if got := uitest.Unscoped(Style); len(got) > 0 {
+		t.Errorf("got %q for all of the page", got)
+	}
+	for _, css := range []string{"a { color: red }", ".ticketstore {} :root { --x: 1 }", ".ticketstore, li {}", "@media print { body { margin: 0 } }", ".ticketstore { :root & { margin: 0 } }"} {
+		if len(uitest.Unscoped(css)) == 0 {
+			t.Errorf("%s: the test does not see it", css)
+		}
+	}
 }

@@ -33,7 +33,12 @@ type Words struct {
 
 	SignOut           string
 	SignOutEverywhere string
-	Unavailable       string
+
+	Notice   func(what string) (title, text string)
+	Back     string
+	SignIn   string
+	TryAgain string
+	Leave    string
 }
 
 func english() Words {
@@ -57,7 +62,11 @@ func english() Words {
 		Cause:             cause,
 		SignOut:           "Sign out",
 		SignOutEverywhere: "Sign out everywhere",
-		Unavailable:       "The service is temporarily unavailable. Please try again.",
+		Notice:            notice,
+		Back:              "Back",
+		SignIn:            "Sign in",
+		TryAgain:          "Try again",
+		Leave:             "Home page",
 	}
 }
 

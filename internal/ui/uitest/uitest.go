@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,11 @@ var Hostile = []string{
 	"Z" + strings.Repeat("\u0301", 500), strings.Repeat("A", 10<<10), strings.Repeat("(", 10<<10), strings.Repeat("Android;", 1280), strings.Repeat("\U0001F4A9", 2500),
 	"This device/1.0", "Mozilla/5.0 (This device) This device", "</style><script>", "javascript:alert(1)", "Mozilla/5.0 (\u202e; Android",
 }
+
+var own = regexp.MustCompile(`(?s)<style>.*?</style>|<script>addEventListener.*?</script>`)
+
+// Body returns a page without the style sheet and the script that all pages have.
+func Body(page string) string { return own.ReplaceAllString(page, "") }
 
 var hashKey = bytes.Repeat([]byte("h"), 32)
 
@@ -187,7 +193,7 @@ func (c Call) WantGuarded() {
 	c.s.Mux.ServeHTTP(w, c.Request)
 	h := w.Header()
 	policy := h.Get("Content-Security-Policy")
-	for _, want := range []string{"default-src 'none'", "style-src 'sha256-", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"} {
+	for _, want := range []string{"default-src 'none'", "style-src 'sha256-", "script-src 'sha256-", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'"} {
 		if !strings.Contains(policy, want) {
 			c.s.T.Errorf("%s %s: got policy %q, want %s in it", c.Method, c.URL, policy, want)
 		}
@@ -303,4 +309,30 @@ func (b *Buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// Unscoped returns what in a style sheet is for more than what is within, or has,
+// the class ticketstore or ticketstore-page.
+func Unscoped(css string) (rules []string) {
+	depth, begin := 0, 0
+	for i, r := range css {
+		switch r {
+		case '{':
+			if depth++; depth > 1 {
+				continue
+			}
+			for selector := range strings.SplitSeq(css[begin:i], ",") {
+				selector = strings.TrimPrefix(strings.TrimSpace(selector), ":where(")
+				if name, _, _ := strings.Cut(strings.TrimRight(selector, ")"), " "); name != ".ticketstore" && name != ".ticketstore-page" {
+					rules = append(rules, selector)
+				}
+			}
+		case '}':
+			depth--
+			begin = i + 1
+		case '&': // :root & {} in a nested rule would be for all of the page
+			rules = append(rules, css[begin:i+1])
+		}
+	}
+	return rules
 }
