@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/ticketstore/ticketstore/internal/redistest"
 )
 
@@ -25,11 +27,16 @@ import (
 // own, and what it says of that is so.
 func TestTutorial(t *testing.T) {
 	r := followPage(t, "tutorial.md")
-	r.env = append(r.env, "REDIS_URL=redis://"+redistest.Start(t).Addr, "COOKIE_KEY="+strings.Repeat("k", 32))
-	r.serve()
-	r.console("$ curl -s -c laptop -d user=alice http://127.0.0.1:8080/login\n")
-	r.serve() // anew
-	r.console("$ curl -s -b laptop http://127.0.0.1:8080/me\nOnly alice sees this.\n")
+	outlives := func(t *testing.T, addr string) {
+		r.t, r.env = t, append(os.Environ(), "REDIS_URL=redis://"+addr, "COOKIE_KEY="+strings.Repeat("k", 32))
+		defer func() { r.stop(); r.t = nil }()
+		r.serve()
+		r.console("$ curl -s -c laptop -d user=alice http://127.0.0.1:8080/login\n")
+		r.serve() // anew
+		r.console("$ curl -s -b laptop http://127.0.0.1:8080/me\nOnly alice sees this.\n")
+	}
+	t.Run("miniredis", func(t *testing.T) { outlives(t, miniredis.RunT(t).Addr()) })
+	t.Run("Redis", func(t *testing.T) { outlives(t, redistest.Start(t).Addr) })
 }
 
 // A reader does what a page says: makes its files, runs its commands.
