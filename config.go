@@ -86,7 +86,7 @@ type Config struct {
 
 	// LoginPath is where Require sends a browser's navigation, with the
 	// parameter ReturnUrl: a path as the browser sees it, perhaps with a query.
-	// If empty, it answers 401 to browsers too; see Unauthorized.
+	// If empty, it answers 401 to browsers too; see ErrorHandler.
 	LoginPath string
 
 	// PathPrefix returns what a proxy in front takes off the paths of requests:
@@ -119,16 +119,13 @@ type Config struct {
 	// nil, nothing is skipped.
 	Skip func(*http.Request) bool
 
-	// Unauthorized answers what Require and RequireRecent refuse and do not
-	// send to LoginPath: status is 401 Unauthorized without a ticket, and 403
-	// Forbidden without a recent sign-in. It has to write status: a handler that
-	// writes none answers 200. If nil, a line of text.
-	Unauthorized func(w http.ResponseWriter, r *http.Request, status int)
-
-	// ErrorHandler answers when the store cannot. If nil, 503 Service
-	// Unavailable with Retry-After. It is not called for a request that is
-	// anonymous. The error is for logs, not for the client.
-	ErrorHandler func(http.ResponseWriter, *http.Request, error)
+	// ErrorHandler answers, with status, what the Manager refuses and what
+	// [Manager.Error] is given: 401 Unauthorized without a ticket, where
+	// LoginPath does not take the request; 403 Forbidden without a recent
+	// sign-in, or from an operator in an impersonation; 503 Service Unavailable when the store cannot answer. It has to
+	// write status: a handler that writes none answers 200. If nil, a line of
+	// text. The error is for logs and [errors.Is], not for the client.
+	ErrorHandler func(w http.ResponseWriter, r *http.Request, status int, err error)
 
 	// Logger gets outages, undecodable tickets, keys that come after they were
 	// rotated away, and cookies that contradict each other. It never gets a key. If nil, slog.Default.

@@ -23,7 +23,7 @@ func TestConfigsCannotBeComparedOrUnkeyed(t *testing.T) {
 	}
 }
 
-// Documentation says what the defaults are; the README repeats it.
+// Documentation says what the defaults are; docs/tour.md repeats it.
 func TestConfigDefaults(t *testing.T) {
 	c := Config{CookieKeys: testKeys}.withDefaults()
 	for name, test := range map[string]struct{ got, want any }{

@@ -49,16 +49,25 @@
 //   - The absolute lifetime holds, however active a session is.
 //
 // They hold as far as Redis keeps what it has acknowledged: a failover can
-// lose the last writes, a revocation among them.
+// lose the last writes, a revocation among them, unless
+// [RedisConfig].RevokeReplicas waits for replicas.
 //
-// # Stores
+// # What else there is
 //
-// [RedisStore] is one [TicketStore]; package storetest checks any other. Package
-// tickettest has one for tests and development, without a server, and package
-// aspnetcore one that shares sessions with ASP.NET Core applications.
+//   - devices and admin: the pages where users and operators see sessions and
+//     end them.
+//   - tickettest: a store without a server, for tests and development, and the
+//     cookie of somebody who has signed in.
+//   - storetest: checks a [TicketStore] that is not [RedisStore].
+//   - aspnetcore: sessions shared with ASP.NET Core applications.
+//   - forwardauth: guards what is behind nginx, Caddy, Traefik or Envoy.
+//   - cmd/ticketstore: the operator's command.
 //
-// Packages devices and admin are the pages where users and operators see
-// sessions and end them. Package forwardauth guards what is behind a proxy. The
-// module frameworks has adapters for routers and RPC, the module oidc sign-in
-// through a provider.
+// Modules of their own, so that what they need reaches only who uses them, are
+// frameworks (adapters for routers and RPC), oidc (sign-in and logout by an
+// OpenID Connect provider), otelticketstore (metrics and traces) and compact
+// (smaller tickets).
+//
+// The directory docs has a tutorial, recipes, a reference of what is in Redis,
+// and how it works.
 package ticketstore

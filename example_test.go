@@ -184,13 +184,17 @@ func ExampleRedisStore_RevokeOthers() {
 	r := httptest.NewRequest("POST", "/password", nil)
 	r.AddCookie(last.Result().Cookies()[0])
 
-	t, err := m.Rotate(httptest.NewRecorder(), r, nil)
+	t, err := m.Resolve(r)
 	if err != nil {
 		log.Fatal(err)
 	}
 	revoked, err := store.RevokeOthers(ctx, t.Subject, t.ID)
 	fmt.Println(revoked, err)
-	// Output: 2 <nil>
+	_, err = m.Rotate(httptest.NewRecorder(), r, nil)
+	fmt.Println(err)
+	// Output:
+	// 2 <nil>
+	// <nil>
 }
 
 func ExampleRedisStore_Count() {

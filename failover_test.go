@@ -19,7 +19,7 @@ import (
 // A takeover is a Redis whose master can be killed, and be replaced by the
 // replica.
 type takeover struct {
-	client  func() redis.UniversalClient // with the options that the README has
+	client  func() redis.UniversalClient // with the options that docs/tour.md has
 	detach  func()                       // cuts the replica off
 	kill    func()
 	whole   func(ctx context.Context) bool // after kill: the replica has taken over, as all know

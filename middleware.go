@@ -12,7 +12,6 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/recent"
 	"github.com/ticketstore/ticketstore/internal/redischeck"
-	"github.com/ticketstore/ticketstore/internal/refusal"
 )
 
 // A Manager connects a [TicketStore] to HTTP requests. It is safe for
@@ -82,7 +81,7 @@ func skipped(m *Manager, r *http.Request) *http.Request {
 
 // Require returns a handler that calls next for requests with a ticket only.
 // It sends a browser's navigation to [Config].LoginPath, if that is set, and
-// answers 401 Unauthorized to anything else, or what [Config].Unauthorized does.
+// answers 401 Unauthorized to anything else; see [Config].ErrorHandler.
 // It includes Wrap, but for [Config].Skip; within Wrap of the same Manager it
 // costs nothing more.
 //
@@ -121,34 +120,19 @@ func (m *Manager) require(next http.Handler, enough func(context.Context, *Ticke
 			return
 		}
 		if signedIn && t.impersonated() { // at the login page the operator could prove only who they are
-			m.unauthorized(w, r, signedIn)
+			m.answer(w, r, http.StatusForbidden, errImpersonated)
 			return
 		}
-		res := attached(r.Context())
-		if m.resumes(w, r, res) {
+		if signedIn {
+			m.refuse(w, r, http.StatusForbidden, errNotRecent, "reauth")
 			return
 		}
-		if login, status := m.loginURL(r, res); status != 0 {
-			http.Redirect(w, r, login, status)
-			return
+		ended := ""
+		if len(attached(r.Context()).keys) > 0 && r.Method == http.MethodPost {
+			ended = "ended"
 		}
-		m.unauthorized(w, r, signedIn)
+		m.refuse(w, r, http.StatusUnauthorized, ErrNotFound, ended)
 	})
-}
-
-func (m *Manager) unauthorized(w http.ResponseWriter, r *http.Request, signedIn bool) {
-	status, text := http.StatusForbidden, "A recent sign-in is required."
-	if !signedIn {
-		// RFC 9110, section 11.6.1: a 401 has a challenge. Browsers ignore
-		// schemes that they do not know.
-		w.Header().Set("WWW-Authenticate", "Cookie")
-		status, text = http.StatusUnauthorized, "Sign-in is required."
-	}
-	if m.cfg.Unauthorized != nil {
-		m.cfg.Unauthorized(w, r, status)
-		return
-	}
-	refuse(w, r, status, text)
 }
 
 // attach returns r with its ticket in its context. If the store could not
@@ -178,32 +162,6 @@ func (m *Manager) attach(w http.ResponseWriter, r *http.Request) (*http.Request,
 	}
 	res.Context, res.outer, res.arrived = r.Context(), outer, clock.Now(r.Context())
 	return r.WithContext(res), true
-}
-
-// fail answers 503 even if the client seems to have hung up: a server that
-// stops may have cancelled the request, and then somebody reads the answer.
-func (m *Manager) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if hungUp(r.Context()) {
-		m.log(r, slog.LevelDebug, "ticketstore: the client hung up", "error", err)
-	} else {
-		m.log(r, slog.LevelError, "ticketstore: the store cannot answer", "error", err)
-	}
-	if m.cfg.ErrorHandler != nil {
-		m.cfg.ErrorHandler(w, r, err)
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Retry-After", "5")
-	refuse(w, r, http.StatusServiceUnavailable, "The service is temporarily unavailable. Please try again.")
-}
-
-// refuse answers with text, or as the handler does that includes the Manager.
-func refuse(w http.ResponseWriter, r *http.Request, status int, text string) {
-	if f := refusal.From(r.Context()); f != nil {
-		f(w, r, status)
-		return
-	}
-	http.Error(w, text, status)
 }
 
 // hungUp reports whether ctx has ended as net/http ends it when the client

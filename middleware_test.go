@@ -218,7 +218,8 @@ func testZeroManager(t *testing.T, r *http.Request) {
 	_, renewErr := m.Renew(r, func(*Ticket) error { return nil })
 	_, rotateErr := m.Rotate(w, r, nil)
 	for name, err := range map[string]error{
-		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Sessions": sessionsErr, "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
+		"SignIn": m.SignIn(w, r, NewTicket("alice")), "SignOut": m.SignOut(w, r), "Impersonate": m.Impersonate(w, r, NewTicket("bob"), "x"), "EndImpersonation": m.EndImpersonation(w, r),
+		"Sessions": sessionsErr, "Resolve": resolveErr, "Renew": renewErr, "Rotate": rotateErr,
 	} {
 		if !errors.Is(err, errZeroManager) {
 			t.Errorf("%s: got %v, want %v", name, err, errZeroManager)
@@ -328,9 +329,12 @@ func TestErrorHandler(t *testing.T) {
 	b := miniBackend(t)
 	var got error
 	s := newSiteOn(t, b, &stubStore{TicketStore: b.store(t, RedisConfig{}), retrieve: func(context.Context, Key) (*Ticket, error) { return nil, errOut }}, Config{
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
 			got = err
-			w.WriteHeader(http.StatusTeapot)
+			if status == http.StatusServiceUnavailable {
+				status = http.StatusTeapot
+			}
+			w.WriteHeader(status)
 		},
 	})
 	wantStatus(t, s.get(t, "/", s.login(t, "alice")), http.StatusTeapot)

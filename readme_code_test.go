@@ -5,6 +5,7 @@ package ticketstore_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -19,7 +20,29 @@ import (
 	"github.com/ticketstore/ticketstore/tickettest"
 )
 
-// The code of the README, which is compiled and not run.
+// The code of the README and of docs/tour.md, which is compiled and not run.
+
+func _(client *redis.Client, keys []ticketstore.CookieKey, mux *http.ServeMux, addr string, check func(error)) error {
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
+	check(err)
+	m, err := ticketstore.NewManager(store, ticketstore.Config{CookieKeys: keys, LoginPath: "/login"})
+	check(err)
+
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+		user := r.FormValue("user") // look the user up, and check the password, here
+		if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil {
+			m.Error(w, r, err)
+			return
+		}
+		http.Redirect(w, r, m.ReturnURL(r), http.StatusSeeOther)
+	})
+	mux.Handle("GET /me", m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t, _ := ticketstore.FromContext(r.Context())
+		fmt.Fprintln(w, "Only", t.Subject, "sees this.")
+	})))
+	err = http.ListenAndServe(addr, http.NewCrossOriginProtection().Handler(m.Wrap(mux)))
+	return err
+}
 
 func _(ctx context.Context, store *ticketstore.RedisStore, ticket *ticketstore.Ticket, user, id string) error {
 	sessions, err := store.Sessions(ctx, user)         // newest first; safe to show and log

@@ -22,7 +22,7 @@ func (m *Manager) ReturnURL(r *http.Request) string {
 
 // loginURL returns where to send r, a browser on its way to a page, to sign
 // in, and the status to do it with; 0 if r is no such request.
-func (m *Manager) loginURL(r *http.Request, res *resolution) (location string, status int) {
+func (m *Manager) loginURL(r *http.Request, why string) (location string, status int) {
 	login, err := url.Parse(m.cfg.LoginPath)
 	if err != nil || m.cfg.LoginPath == "" || !returnurl.Navigates(r) {
 		return "", 0
@@ -41,15 +41,12 @@ func (m *Manager) loginURL(r *http.Request, res *resolution) (location string, s
 		if back = returnurl.Form(r); back == "" || returnurl.SamePath(back, login) {
 			back = m.prefix(r) + "/"
 		}
-		if res.ticket == nil && len(res.keys) > 0 {
-			q.Set("ended", "1")
-		}
 	default:
 		return "", 0
 	}
 	q.Set(returnurl.Parameter, returnurl.Bounded(back))
-	if res.ticket != nil {
-		q.Set("reauth", "1")
+	if why != "" {
+		q.Set(why, "1")
 	}
 	login.RawQuery = q.Encode()
 	return login.String(), status

@@ -40,8 +40,12 @@ func (m *Manager) Revoke(r *http.Request, id string) error {
 }
 
 // RevokeOthers ends all sessions of r's user but the one that r belongs to, and
-// returns how many there were. After a change of password, Rotate this one too,
-// but after RevokeOthers: r knows the key that it came with, and no other.
+// returns how many there were.
+//
+// After a change of password call it first, within Wrap, and then Rotate, or
+// SignIn if the user has just proved who they are: a sign-in that is under way
+// with the old password is refused then, and r knows the key that it came with,
+// and no other.
 func (m *Manager) RevokeOthers(r *http.Request) (revoked int, err error) {
 	return m.revoke(r, "RevokeOthers", "", func(ctx context.Context, index SessionIndex, t *Ticket) (int, error) {
 		return index.RevokeOthers(ctx, t.Subject, t.ID)

@@ -183,7 +183,8 @@ func (m *Manager) Renew(r *http.Request, change func(*Ticket) error) (*Ticket, e
 // new key, the old one reads for [Config].RotateGrace, for requests under way.
 // If none does within that time, the response has been lost, and the old key is
 // good for everything again. So until then it protects nothing: redirect after
-// Rotate. If change is nil, only the key changes.
+// Rotate. If change is nil, only the key changes. After a change of password, call
+// [Manager.RevokeOthers] before it.
 //
 // It returns [errors.ErrUnsupported] if the store is no [KeyRotator]. Call it
 // before writing to w.

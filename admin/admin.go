@@ -29,7 +29,9 @@
 //
 //	GET /                         {"counts":{...},"sessions":[...],"next":"..."}
 //	GET /?cursor=…                the page that next names
-//	GET /?subject=alice           {"subject":"alice","sessions":[...],"ended":[...],"found":2}
+//	GET /?find=ali                {"users":[{"subject":"alice","name":"Alice","sessions":2}]}, see Config.Find
+//	GET /?subject=alice           {"subject":"alice","name":"Alice","sessions":[...],"ended":[...],"found":2}
+//	GET /?subject=alice&sure=all  asks whether all of these are to end
 //	GET /?subject=alice&cause=idle&since=2026-11-20&before=2026-11-28  only these of what has ended
 //	GET /?device=firefox&network=203.0.113.0/24&since=…&before=…  only these of all sessions
 //	GET /?ended=all&cause=…&since=…&before=…  {"ended":[...],"next":"..."}
@@ -46,14 +48,21 @@
 // looks at 100,000 and ends 5,000, and then asks for the others. For all there
 // are, there is RevokeEverybody.
 //
+// A store lists the sessions of all users in an order that is cheap, and no
+// person's: RedisStore by partition, and there by expiry. So only within a page
+// are a user's sessions together, the last used first, and the user who was there
+// last comes first; some of them may be on another page. A user's own page has
+// them all. Pages lead back by the way that led to them, up to 20 pages.
+//
 // Whoever is no operator gets 403, whatever is asked. So do other sites'
 // requests, see [http.CrossOriginProtection]. If the store cannot answer, the
-// answer is 503. Who ended whose sessions is logged.
+// answer is 503. To who asks for JSON, and to DELETE, what is wrong is
+// {"error":"…"}. Who ended whose sessions is logged.
 //
 // The pages show session IDs, which are no secret, and never a key. Names of
-// users and what clients say of themselves are hostile text: they are shown
-// without hidden characters, and escaped. The names are in the addresses of
-// pages, and so in access logs.
+// users, what clients say of themselves and why an operator acts as a user are
+// hostile text: they are shown without hidden characters, and escaped. Subjects
+// and what was searched for are in the addresses of pages, and so in access logs.
 package admin
 
 import (
@@ -88,12 +97,25 @@ type Config struct {
 	// parallel: look it up in memory. If nil, no places are shown.
 	Locate func(netip.Addr) string
 
+	// Name returns what people are called, by subject: where subjects are
+	// numbers or UUIDs, a list of people. It is called once for each page, with
+	// the subjects on it, each once. Those who ended sessions are among them, and
+	// so may be whatever [ticketstore.WithCause] was given: leave out what you do
+	// not know. If it fails, that is logged, and the subjects stand alone.
+	Name func(ctx context.Context, subjects []string) (map[string]string, error)
+
+	// Find returns the subjects of the users whom an operator may mean by query,
+	// such as part of a name or an e-mail address, best first; 50 are used. If
+	// nil, or if it finds nobody, an operator finds a user by the exact subject.
+	Find func(ctx context.Context, query string) (subjects []string, err error)
+
 	// PageSize is how many sessions of all users are on a page, at most 1,000;
 	// with a filter, about as many. If zero, 50. A user's sessions are all on one, but for those that have
 	// ended, of which as many are shown.
 	PageSize int
 
-	// StoreTimeout bounds each call to the store. If zero, 2 seconds.
+	// StoreTimeout bounds each call to the store, to Name and to Find. If zero, 2
+	// seconds.
 	StoreTimeout time.Duration
 
 	// TrustedOrigins are origins, "https://app.example.com", whose pages may
@@ -103,8 +125,18 @@ type Config struct {
 	// Text replaces the English of the pages. Its empty fields stay English.
 	Text Text
 
-	// Template replaces the pages. It is executed with a [Page], and by New
-	// with some for trial. If nil, a built-in one.
+	// Words returns the text of r's page, in the language of its reader. Its
+	// empty fields are those of Text. If nil, Text holds for all.
+	Words func(r *http.Request) Text
+
+	// Site returns what the application has to say about r's page. If nil,
+	// nothing. As Words, it is called by requests in parallel, also by those of
+	// nobody who is an operator.
+	Site func(r *http.Request) Site
+
+	// Template replaces the pages, with a layout of the application around
+	// Page.Content or with pages of its own. It is executed with a [Page], and
+	// by New with some for trial. If nil, a built-in one.
 	//
 	// The Content-Security-Policy lets it load styles, scripts, images and fonts
 	// from its own site, and its scripts connect to that. It admits nothing
@@ -128,11 +160,10 @@ const maxPageSize = 1000 // RedisStore.SessionPage's
 // parallel. If an argument is unfit, the error names every problem found.
 // Changes to cfg afterwards have no effect.
 func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Handler, error) {
-	h := &handler{store: store, custom: cfg.Template != nil, cfg: cfg.withDefaults()}
-	h.words = ui.WordsOf(h.cfg.Text)
+	h := &handler{store: store, cfg: cfg.withDefaults()}
 	h.Responder = ui.Responder{
-		Package: "admin", Template: cfg.Template, BuiltIn: ui.Template("admin", pageHTML), Logger: cfg.Logger,
-		Words: func(*http.Request) *ui.Words { return &h.words }, Notice: h.noticePage, Leave: "/",
+		Package: "admin", Template: cfg.Template, BuiltIn: content(), Logger: cfg.Logger,
+		Words: h.wordsFor, Notice: h.noticePage, Leave: "/",
 	}
 	protection := http.NewCrossOriginProtection()
 	var errs []error
@@ -150,7 +181,7 @@ func New(store Store, authorize func(*http.Request) bool, cfg Config) (http.Hand
 		h.Refuse(w, r, ui.CrossSite, ui.Notice{})
 	}))
 	next := protection.Handler(http.HandlerFunc(h.serve))
-	return ui.Guard(style(), h.custom, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return ui.Guard(style(), cfg.Template != nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !authorize(r) {
 			h.Refuse(w, r, ui.Forbidden, ui.Notice{})
 			return
@@ -178,13 +209,12 @@ func (h *handler) validate() (errs []error) {
 	if h.cfg.StoreTimeout < 0 {
 		errs = append(errs, ui.Problem("StoreTimeout", "%v is negative", h.cfg.StoreTimeout))
 	}
-	if err := h.words.Validate(); err != nil {
+	words := ui.WordsOf(h.cfg.Text)
+	if err := words.Validate(); err != nil {
 		return append(errs, err)
 	}
-	for _, page := range h.examples() {
-		if err := h.Try(page, false); err != nil {
-			return append(errs, err)
-		}
+	if err := h.try(); err != nil {
+		return append(errs, err)
 	}
 	return errs
 }

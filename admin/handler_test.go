@@ -54,13 +54,16 @@ func TestEnd(t *testing.T) {
 			body     string
 			alive    string // two of the user, one of another
 		}{
-			{"one", func(id string) uitest.Call { return s.revoke("a&b ü", id) }, 303, "?done=one&subject=a%26b+%C3%BC", "", "011"},
-			{"all", func(string) uitest.Call { return s.revoke("a&b ü", "all") }, 303, "?done=all&subject=a%26b+%C3%BC", "", "001"},
+			{"one", func(id string) uitest.Call { return s.revoke("a&b ü", id) }, 303, "?done=one&of=a%26b+%C3%BC&session=", "", "011"},
+			{"all", func(string) uitest.Call { return s.revoke("a&b ü", "all") }, 303, "?done=all&n=2&of=a%26b+%C3%BC", "", "001"},
 			{"one", func(id string) uitest.Call { return s.delete(of("a&b ü") + "&session=" + id) }, 204, "", "", "011"},
 			{"all", func(string) uitest.Call { return s.delete(of("a&b ü")) }, 200, "", `{"revoked":2}`, "001"},
 			{"none", func(string) uitest.Call { return s.delete(of("nobody")) }, 200, "", `{"revoked":0}`, "111"},
 		} {
 			a, b, bob := s.Login("a&b ü", uitest.Firefox, ""), s.Login("a&b ü", uitest.IPhone, ""), s.Login("bob", "", "")
+			if strings.HasSuffix(test.location, "=") {
+				test.location += s.ID(a)
+			}
 			res := test.request(s.ID(a)).Want(test.status)
 			if got := res.Header.Get("Location"); got != test.location || strings.TrimSpace(res.Text) != test.body {
 				t.Errorf("%s: got Location %q and %q, want %q and %q", test.name, got, res.Text, test.location, test.body)
@@ -69,7 +72,7 @@ func TestEnd(t *testing.T) {
 				t.Errorf("%s: got %s alive, want %s", test.name, got, test.alive)
 			}
 			if test.location != "" {
-				wantIn(t, test.name, s.get(test.location).Want(200).Text, `role="status"`)
+				wantIn(t, test.name, s.get(test.location).Want(200).Text, `role="status"`, "<bdi>a&amp;b ü</bdi></p>")
 			}
 			if _, err := s.Store.RevokeAll(s.Ctx(), "a&b ü"); err != nil {
 				t.Fatal(err)
@@ -190,7 +193,8 @@ func TestMount(t *testing.T) {
 			}
 		}
 		do("GET", "", "", "")
-		do("POST", "?subject=alice", "subject=alice&revoke="+s.ID(alice), "?done=one&subject=alice")
+		id := s.ID(alice)
+		do("POST", "?subject=alice", "subject=alice&revoke="+id, "?done=one&session="+id+"&subject=alice")
 		if s.Alive(alice) != "0" {
 			t.Errorf("%s: the session goes on", name)
 		}

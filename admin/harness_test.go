@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,11 +85,20 @@ func of(subject string) string { return "?subject=" + url.QueryEscape(subject) }
 // A spy records the calls of a store, and fails them with err.
 type spy struct {
 	*ticketstore.RedisStore
+	mu    sync.Mutex
 	calls []string
 	err   func(method string) error
 }
 
+func (s *spy) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
 func (s *spy) call(method string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.calls = append(s.calls, method)
 	if s.err == nil {
 		return nil

@@ -50,9 +50,13 @@ func TestHistory(t *testing.T) {
 
 	body := s.get(of("alice")).Want(200).Text
 	want := "Ended sessions 3 Cause Any signed out by an administrator stolen laptop idle for too long Since (UTC) Before (UTC) Filter" +
-		" Computer Firefox on Linux Ended signed out by an administrator , just now Ended by root Signed in 29 Nov 2026, 20:01 UTC Session ID " + alices +
-		" App or program curl Ended stolen laptop , about a day ago Ended by police Signed in 28 Nov 2026, 20:01 UTC Address 192.0.2.1 Session ID " + stolen +
-		" Phone Safari on iPhone Ended idle for too long , about a day ago Signed in 20 Nov 2026, 12:00 UTC Session ID " + idle
+		" Device Ended Cause Where Signed in Details" +
+		" Computer Firefox on Linux just now signed out by an administrator – root 29 Nov 2026, 20:01 UTC Details Session ID " + alices + " Ended by root" +
+		" Signed in 29 Nov 2026, 20:01 UTC Ended 29 Nov 2026, 20:01 UTC User agent " + uitest.Firefox +
+		" App or program curl about a day ago stolen laptop – police 192.0.2.1 28 Nov 2026, 20:01 UTC Details Session ID " + stolen + " Ended by police" +
+		" Where 192.0.2.1 Signed in 28 Nov 2026, 20:01 UTC Ended 28 Nov 2026, 20:01 UTC User agent curl/8" +
+		" Phone Safari on iPhone about a day ago idle for too long 20 Nov 2026, 12:00 UTC Details Session ID " + idle +
+		" Signed in 20 Nov 2026, 12:00 UTC Ended 28 Nov 2026, 20:00 UTC User agent " + uitest.IPhone
 	if got := endedOn(body); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
@@ -86,7 +90,7 @@ func TestHistory(t *testing.T) {
 		if err != nil || !slices.Equal(ids, test.ids) || got.Found != test.found {
 			t.Errorf("%s: got %q of %d, %v, want %q of %d", test.query, ids, got.Found, err, test.ids, test.found)
 		}
-		if page := s.get(of("alice") + test.query).Want(200).Text; strings.Count(page, "<h3>") != test.found || strings.Count(page, "<option") != 4 {
+		if page := s.get(of("alice") + test.query).Want(200).Text; strings.Count(page, ` id="ended-`) != test.found || strings.Count(page, "<option") != 4 {
 			t.Errorf("%s: want %d endings, and all causes to choose from: %s", test.query, test.found, endedOn(page))
 		}
 	}
@@ -101,19 +105,19 @@ func TestHistory(t *testing.T) {
 	filter := "&cause=idle&since=2026-11-28"
 	live := s.ID(s.Login("alice", uitest.Firefox, ""))
 	form := "subject=alice&revoke="
-	if got, want := s.Request("POST", mount+"/"+of("alice")+filter, s.root, form+live).Want(303).Header.Get("Location"), "?cause=idle&done=one&since=2026-11-28&subject=alice"; got != want {
+	if got, want := s.Request("POST", mount+"/"+of("alice")+filter, s.root, form+live).Want(303).Header.Get("Location"), "?cause=idle&done=one&session="+live+"&since=2026-11-28&subject=alice"; got != want {
 		t.Errorf("got Location %q, want %q", got, want)
 	}
 	body = s.Request("POST", mount+"/"+of("alice")+filter, s.root, form+live).Want(404).Text
 	wantIn(t, "of none", body, `<option value="idle" selected>`, `type="date" value="2026-11-28"`)
-	if got, want := s.Request("POST", mount+"/"+of("alice")+"&since=x", s.root, form+"all").Want(303).Header.Get("Location"), "?done=all&subject=alice"; got != want {
+	if got, want := s.Request("POST", mount+"/"+of("alice")+"&since=x", s.root, form+"all").Want(303).Header.Get("Location"), "?done=all&n=0&subject=alice"; got != want {
 		t.Errorf("got Location %q, want %q", got, want)
 	}
 
 	// Not more than a page, and it says so.
 	s.end("curl/8", "x", "")
 	body = s.get(of("alice")).Want(200).Text
-	if got := endedOn(body); !strings.HasPrefix(got, "Ended sessions 3 / 5 Cause") || strings.Count(body, "<h3>") != 3 || strings.Contains(got, idle) {
+	if got := endedOn(body); !strings.HasPrefix(got, "Ended sessions 3 / 5 Cause") || strings.Count(body, ` id="ended-`) != 3 || strings.Contains(got, idle) {
 		t.Errorf("got %q, want three of four", got)
 	}
 }
@@ -130,7 +134,7 @@ func TestHostileHistory(t *testing.T) {
 		}) {
 			t.Errorf("got tags %q", got)
 		}
-		if strings.ContainsAny(body, "\u202e\u2066\u2028\x00\x1b") || strings.Count(body, "<h3>") != len(uitest.Hostile) {
+		if strings.ContainsAny(body, "\u202e\u2066\u2028\x00\x1b") || strings.Count(body, ` id="ended-`) != len(uitest.Hostile) {
 			t.Errorf("got hidden characters, or not all endings: %s", endedOn(body))
 		}
 	})
@@ -195,5 +199,5 @@ func TestHowManyWouldEnd(t *testing.T) {
 		s.Login("alice", "curl/8", "")
 	}
 	s.Login("bob", "curl/8", "")
-	wantIn(t, "three", s.get(of("alice")).Want(200).Text, ">Sign out everywhere (3)</button>")
+	wantIn(t, "three", s.get(of("alice")).Want(200).Text, ">Sign out everywhere (3)</a>")
 }

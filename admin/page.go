@@ -4,12 +4,12 @@ import (
 	_ "embed"
 	"html/template"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/devices"
-	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/ui"
 )
 
@@ -19,18 +19,30 @@ var pageHTML string
 //go:embed style.css
 var ownCSS string
 
+//go:embed parts.html
+var partsHTML string
+
+// content is the template of what the built-in pages have in <main>.
+func content() *template.Template { return ui.Template("admin", partsHTML+pageHTML) }
+
 func style() string { return ui.Style + ownCSS }
 
-// A Page is what a [Config].Template is executed with: the page of one user if
-// Subject is set; or else, if These is set, of sessions that may end; if History
-// is, of all that have ended; or one of all sessions.
+// A Page is what a [Config].Template is executed with. The template is a layout
+// of the application around {{.Content}}, with {{.Head}} in its head: as that of
+// [devices.Page]. One serves both.
+//
+// Or else the template shows all by itself: Notice, if there is one; the page of
+// one user if Subject is set, which asks whether all sessions are to end if Sure
+// is; or else, if People is set, of those who were found; if These is, of sessions
+// that may end; if History is, of all that have ended; or one of all sessions.
 //
 // Its forms and links go to the address that the page is at:
 //
-//	<form method="get"><input name="subject" value="{{.Subject}}">…</form>
-//	<a href="?subject={{.Subject}}">, <a href="?cursor={{.Next}}">, <a href="?">, <a href="?ended=all">
+//	<form method="get"><input name="find">…</form>, if Finds is set; or name="subject"
+//	<a href="?subject={{.Subject}}">, <a href="{{.Next}}">, <a href="?">, <a href="?ended=all">
 //	<form method="get"><input name="device">, <input name="network">
 //	<select name="cause">…<input name="since" type="date">, <input name="before" type="date">, of Filter
+//	<a href="?subject={{.Subject}}&amp;sure=all">Sign out everywhere</a>
 //	<form method="post"><input type="hidden" name="subject" value="{{.Subject}}">
 //	<button name="revoke" value="{{.ID}}">Sign out</button>
 //	<button name="revoke" value="all">Sign out everywhere</button>
@@ -40,17 +52,38 @@ func style() string { return ui.Style + ownCSS }
 type Page struct {
 	Text Text
 
-	// Message says what the last request did; empty if it was no action.
+	// Ticket is the request's, and read-only; nil if nobody is signed in, as a
+	// Notice may say.
+	Ticket *ticketstore.Ticket
+
+	Site Site // what Config.Site has returned
+
+	// Notice is set if there is nothing on the page but that. Where the template
+	// does not show its text, or fails, the built-in page does.
+	Notice *devices.Notice
+
+	// Message says what the last request did; empty if it was no action. About
+	// is what it did that to, such as a device and its place, and Whom the user.
 	// Failed is set if it did not do it.
 	Message string
+	About   []string
+	Whom    *User
 	Failed  bool
 
 	User
 
+	// Sure is set if the page asks whether all sessions of the user are to end.
+	Sure bool
+
 	Counts ticketstore.Counts // not on a user's page
-	Rows   []Row              // of a user, newest sign-in first
-	Later  bool               // this is not the first page
-	Next   string             // the cursor of the next page; empty on the last
+
+	// Rows are of a user, the last used first; of all, those of a user who is on
+	// the page together, and who was there last first.
+	Rows []Row
+
+	// First, Previous and Next are the addresses of other pages; empty where
+	// there are none, or nobody knows.
+	First, Previous, Next string
 
 	// Filter is what Rows, on the page of all sessions, and History are chosen by.
 	Filter Filter
@@ -62,11 +95,9 @@ type Page struct {
 	// History is set on a user's page if the store remembers what has ended.
 	History *History
 
-	These *These
-
-	// Notice is set if there is nothing on the page but that. Where the template
-	// does not show its text, or fails, the built-in page does.
-	Notice *devices.Notice
+	These  *These
+	People *People
+	Finds  bool // whether Config.Find is set
 
 	content *template.Template
 }
@@ -77,46 +108,40 @@ func (p Page) Title() string {
 	switch {
 	case p.Notice != nil:
 		return p.Notice.Title
+	case p.Sure:
+		title = p.Text.SureAll
 	case p.Subject != "":
-		title = p.Text.UserTitle + " " + p.Name
+		title = p.Text.UserTitle + " " + p.Called()
+	case p.People != nil:
+		title = p.Text.Found
 	case p.These != nil:
 		title = p.Text.Sure
 	case p.History != nil:
 		title = p.Text.Ending
 	}
-	if p.Message != "" {
-		return p.Message + " – " + title
+	if p.Message == "" {
+		return title
 	}
-	return title
+	message := append([]string{p.Message}, p.About...)
+	if p.Whom != nil {
+		message = append(message, p.Whom.Called())
+	}
+	return strings.Join(message, " ") + " – " + title
 }
 
 // Head returns what Content needs in <head>: the style sheet; a script that
-// writes the times in the reader's time zone; and that robots keep out.
-func (p Page) Head() template.HTML { return ui.Head(style(), true) }
+// writes the times in the reader's time zone, unless Site.Zone does; and that
+// robots keep out.
+func (p Page) Head() template.HTML { return ui.Head(style(), p.Site.Zone == nil) }
 
 // Content returns what the built-in page has in <main>.
 func (p Page) Content() (template.HTML, error) {
 	var b strings.Builder
 	if p.content == nil {
-		p.content = ui.Template("admin", pageHTML)
+		p.content = content()
 	}
 	err := p.content.ExecuteTemplate(&b, "content", p)
 	return template.HTML(b.String()), err
-}
-
-// A User is the user of a session.
-type User struct {
-	// Subject is exact; it may have any character but control characters. It
-	// is empty if the session cannot be read at all.
-	Subject string `json:"subject"`
-
-	// Name is Subject as it may be shown: in one line, without marks that
-	// reverse the text around them. Put it in <bdi>.
-	Name string `json:"-"`
-
-	// Hidden is set if Name is not all of Subject, so that two users may look
-	// like one.
-	Hidden bool `json:"-"`
 }
 
 // A Row is one session on the page and in JSON. Its Current means the
@@ -124,69 +149,46 @@ type User struct {
 type Row struct {
 	User
 	devices.Row
+
+	// FirstDevice is what the session began with, if it was last used from
+	// something else.
+	FirstDevice string `json:"firstDevice,omitempty"`
+
+	EndsAt time.Time `json:"endsAt,omitzero"` // however it is used
+
+	// Actor is the operator whose session it really is; nil if that is its user.
+	Actor *Actor `json:"actor,omitempty"`
+
+	// Again is set if the row above is of the same user.
+	Again bool `json:"-"`
 }
 
-// newUser returns the user of subject. No name is cut: a store allows 1,024 bytes.
-func newUser(subject string) User {
-	name := ui.Clean(subject, maxName)
-	if name == "" && subject != "" {
-		name = strconv.QuoteToASCII(subject) // a link needs a text
-	}
-	return User{Subject: subject, Name: name, Hidden: name != subject}
-}
-
-const maxName = 1024 // runes
-
-// rows returns sessions as r's page shows them.
-func (h *handler) rows(r *http.Request, sessions []ticketstore.Session) []Row {
-	current := ""
-	if t, ok := ticketstore.FromContext(r.Context()); ok {
-		current = t.ID
-	}
-	describer := h.describer(r)
+// rows returns sessions as the page shows them.
+func (v *visit) rows(sessions []ticketstore.Session) []Row {
+	current := v.own()
 	rows := make([]Row, len(sessions))
 	for i, s := range sessions {
-		rows[i] = Row{newUser(s.Subject), devices.Row(describer.Row(s, current))}
+		rows[i] = v.row(s, current)
 	}
+	order(rows)
 	return rows
-}
-
-func (h *handler) describer(r *http.Request) *ui.Describer {
-	return ui.NewDescriber(&h.words, h.cfg.Locate, nil, clock.Now(r.Context()))
 }
 
 // All returns how many sessions are on the page: of a user, how many "Sign out
 // everywhere" would end.
 func (p Page) All() int64 { return int64(len(p.Rows)) }
 
-func (h *handler) newPage() Page {
-	return Page{Text: h.cfg.Text, content: h.BuiltIn}
+// Own reports whether the operator's own session is among Rows.
+func (p Page) Own() bool {
+	return slices.ContainsFunc(p.Rows, func(row Row) bool { return row.Current })
 }
 
-func (h *handler) noticePage(_ *http.Request, n ui.Notice) any {
-	p := h.newPage()
+func (v *visit) newPage() Page {
+	return Page{Text: v.text, Ticket: v.ticket, Site: v.site, Finds: v.cfg.Find != nil, content: v.BuiltIn}
+}
+
+func (h *handler) noticePage(r *http.Request, n ui.Notice) any {
+	p := h.visit(nil, r).newPage()
 	p.Notice, p.Failed = &devices.Notice{Title: n.Title, Text: n.Text, Link: n.Link, Href: n.Href}, !n.Done
 	return p
-}
-
-// examples have one of everything, to try a template on.
-func (h *handler) examples() []Page {
-	all, user := h.newPage(), h.newPage()
-	user.User, user.Message, user.Failed = newUser("bob\u202e"), h.cfg.Text.DoneOne, true
-	all.Next, all.Later, all.Endings, all.Filter = "cursor", true, true, Filter{Device: "x", Network: "::1", Since: "1970-01-01"}
-	user.History = &History{Found: 3, Causes: []Cause{{"x", "x"}}}
-	user.Filter = Filter{Cause: "x", Before: "1970-01-01"}
-	for _, e := range ui.ExamplesEnded(&h.words) {
-		user.History.Ended = append(user.History.Ended, Ended{newUser("alice"), devices.Ended(e), "root"})
-	}
-	ended, end := h.newPage(), h.newPage()
-	ended.History, ended.Filter, ended.Next = user.History, user.Filter, "cursor"
-	end.Filter = all.Filter
-	end.These = &These{Sessions: 3, Users: 2, Of: []UserSessions{{newUser("alice"), 2}}, Ended: 1, More: true}
-	for _, row := range ui.Examples(&h.words) {
-		all.Rows = append(all.Rows, Row{newUser("alice"), devices.Row(row)})
-		user.Rows = append(user.Rows, Row{user.User, devices.Row(row)})
-	}
-	all.Rows = append(all.Rows, Row{Row: devices.Row{ID: "4", Undecodable: true, Kind: "unknown"}})
-	return []Page{all, user, ended, end}
 }

@@ -25,8 +25,8 @@ import (
 var (
 	attribute = regexp.MustCompile(`\b(href|action|src)="([^"]*)"`)
 	quoted    = regexp.MustCompile(`"[^"]*"`)
-	users     = regexp.MustCompile(`<h3><a href="\?subject=([^"]*)">`)
-	next      = regexp.MustCompile(`<a href="\?cursor=([^"]*)" rel="next">`)
+	users     = regexp.MustCompile(`data-label="[^"]*"><a href="\?subject=([^"]*)">`)
+	next      = regexp.MustCompile(`href="([^"]*)" rel="next">`)
 	tags      = regexp.MustCompile(`<[^>]*>`)
 )
 
@@ -56,7 +56,7 @@ func TestPaging(t *testing.T) {
 			if link == nil {
 				break
 			}
-			query = "?cursor=" + html.UnescapeString(link[1])
+			query = html.UnescapeString(link[1])
 		}
 		wantEachOnce(t, seen)
 		seen = map[string]int{}
@@ -104,16 +104,16 @@ func TestUser(t *testing.T) {
 		s.Login("bob", "", "")
 		body := s.get("?subject=alice").Want(200).Text
 		firefox, safari := strings.Index(body, "Firefox on Linux"), strings.Index(body, "Safari on iPhone")
-		if firefox < 0 || safari < firefox || strings.Contains(body, "bob") || strings.Count(body, "<h1") != 1 || strings.Count(body, `name="revoke"`) != 3 {
+		if firefox < 0 || safari < firefox || strings.Contains(body, "bob") || strings.Count(body, "<h1") != 1 || strings.Count(body, `name="revoke"`) != 2 {
 			t.Errorf("got %s", body)
 		}
-		wantIn(t, "alice", body, "<bdi>alice</bdi>", `value="`+s.ID(old)+`"`, `value="all"`, "Lisbon", "192.0.2.2", "about 2 hours ago",
+		wantIn(t, "alice", body, "<bdi>alice</bdi>", `value="`+s.ID(old)+`"`, `href="?subject=alice&amp;sure=all"`, "Lisbon", "192.0.2.2", "about 2 hours ago",
 			s.Now.Add(198*time.Hour).UTC().Format("2 Jan 2006, 15:04 MST"), `aria-labelledby="end-0 device-0 user"`, `aria-labelledby="end-all user"`)
 		got := strings.TrimSpace(s.json("?subject=alice").Want(200).Text)
 		stamp := func(d time.Duration) string { return s.Now.Add(d).UTC().Format("2006-01-02T15:04:05.999Z07:00") }
 		wantIn(t, "JSON", got, `{"subject":"alice","sessions":[{"subject":"alice","id":"`,
 			`{"subject":"alice","id":"`+s.ID(old)+`","current":false,"kind":"phone","device":"Safari on iPhone","userAgent":"`+uitest.IPhone+`","addr":"192.0.2.2","place":"Lisbon","firstAddr":"192.0.2.2","firstPlace":"Lisbon",`+
-				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`"}],"ended":[]}`)
+				`"signedInAt":"`+stamp(-2*time.Hour)+`","lastUsedAt":"`+stamp(-2*time.Hour)+`","expiresAt":"`+stamp(198*time.Hour)+`","endsAt":"`+stamp(398*time.Hour)+`"}],"ended":[]}`)
 
 		for _, query := range []string{"?subject=nobody", "?subject=a%00b", "?subject=%ff", of(strings.Repeat("x", 300))} {
 			body := s.get(query).Want(200).Text
@@ -220,7 +220,7 @@ func TestHostileSubjects(t *testing.T) {
 			t.Errorf("%q: got %q, %v", subject, list.Subject, err)
 		}
 		location := s.revoke(html.UnescapeString(field[1]), s.ID(alice)).Want(303).Header.Get("Location")
-		if q, err := url.ParseQuery(strings.TrimPrefix(location, "?")); err != nil || q.Get("subject") != subject || s.Alive(alice) != "0" {
+		if q, err := url.ParseQuery(strings.TrimPrefix(location, "?")); err != nil || q.Get("of") != subject || s.Alive(alice) != "0" {
 			t.Errorf("%q: got Location %q", subject, location)
 		}
 		s.get(location).Want(200)
@@ -230,16 +230,16 @@ func TestHostileSubjects(t *testing.T) {
 func TestNewUser(t *testing.T) {
 	long := strings.Repeat("x", 1024)
 	for subject, want := range map[string]User{
-		"alice":         {"alice", "alice", false},
-		"ali\u202ece":   {"ali\u202ece", "alice", true},
-		"alice\u200b":   {"alice\u200b", "alice", true},
-		"alice ":        {"alice ", "alice", true},
-		"a  b":          {"a  b", "a b", true},
-		"\u0645\u0631":  {"\u0645\u0631", "\u0645\u0631", false},
-		long:            {long, long, false},
+		"alice":         {"alice", "", "alice", false},
+		"ali\u202ece":   {"ali\u202ece", "", "alice", true},
+		"alice\u200b":   {"alice\u200b", "", "alice", true},
+		"alice ":        {"alice ", "", "alice", true},
+		"a  b":          {"a  b", "", "a b", true},
+		"\u0645\u0631":  {"\u0645\u0631", "", "\u0645\u0631", false},
+		long:            {long, "", long, false},
 		"":              {},
-		"\u2066\u202e_": {"\u2066\u202e_", "_", true},
-		"\u2066\u202e":  {"\u2066\u202e", `"\u2066\u202e"`, true},
+		"\u2066\u202e_": {"\u2066\u202e_", "", "_", true},
+		"\u2066\u202e":  {"\u2066\u202e", "", `"\u2066\u202e"`, true},
 	} {
 		if got := newUser(subject); got != want {
 			t.Errorf("%q: got %+v, want %+v", subject, got, want)
@@ -280,7 +280,7 @@ func TestAccessible(t *testing.T) {
 }
 
 func TestTemplateAndText(t *testing.T) {
-	tmpl := template.Must(template.New("").Parse(`{{.Head}}{{.Text.Title}}:{{.Counts.Sessions}}{{range .Rows}}|{{.Name}},{{.Device}},{{.LastUsed}}{{end}}|{{.Text.SignOut}}`))
+	tmpl := template.Must(template.New("").Parse(`{{.Head}}{{.Text.Title}}:{{.Counts.Sessions}}{{range .Rows}}|{{.Called}},{{.Device}},{{.LastUsed}}{{end}}|{{.Text.SignOut}}`))
 	s := newSite(t, Config{Template: tmpl, Text: Text{Title: "Sitzungen", Ago: func(time.Duration) string { return "jetzt" }}})
 	res := s.get("").Want(200)
 	if _, got, _ := strings.Cut(res.Text, "</script>"); got != "Sitzungen:1|root,Unknown device,jetzt|Sign out" {
@@ -290,7 +290,7 @@ func TestTemplateAndText(t *testing.T) {
 
 	// The built-in pages say nothing that Text does not.
 	marked := Text{Language: "de", TimeLayout: "2006", On: "¤%s%s¤", Ago: func(time.Duration) string { return "¤" }, Cause: func(string) string { return "¤" }, Number: func(int64) string { return "1" },
-		ThatMany: func(int64, int64) string { return "¤" }, MoreOf: func(int64) string { return "¤" }, DoneThese: func(int64) string { return "¤" },
+		ThatMany: func(int64, int64) string { return "¤" }, MoreOf: func(int64) string { return "¤" }, DoneThese: func(int64) string { return "¤" }, DoneAll: func(int64) string { return "¤" }, EndAll: func(int64) string { return "¤" },
 		Notice: func(string) (string, string) { return "¤", "¤" }}
 	for i, v := 0, reflect.ValueOf(&marked).Elem(); i < v.NumField(); i++ {
 		if v.Field(i).IsZero() {
@@ -301,10 +301,10 @@ func TestTemplateAndText(t *testing.T) {
 	s.Login("1", uitest.Firefox, "192.0.2.1")
 	s.end("", "idle", "")
 	s.Login("2", uitest.Firefox, "192.0.2.1")
-	body := s.get("?cursor=00.0.").Want(200).Text + s.get(of("1")+"&done=one").Want(200).Text + s.get(of("2")+"&done=all").Want(200).Text +
+	body := s.get("?cursor=00.0.").Want(200).Text + s.get(of("1")+"&done=one").Want(200).Text + s.get(of("2")+"&done=all").Want(200).Text + s.get(of("2")+"&sure=all").Want(200).Text + s.get(of("root")+"&sure=all").Want(200).Text +
 		s.get("?ended=all&cause=idle").Want(200).Text + s.get("?ended=all&since=x").Want(400).Text + s.get("?network=x").Want(400).Text +
 		s.get("?these=preview&network=192.0.2.1").Want(200).Text + s.get("?network=192.0.2.1&done=these&n=2").Want(200).Text
-	shown := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(tags.ReplaceAllString(uitest.Body(body), " "), "")
+	shown := regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f-]{27}`).ReplaceAllString(strings.ReplaceAll(tags.ReplaceAllString(uitest.Body(body), " "), uitest.Firefox, ""), "")
 	for _, word := range regexp.MustCompile(`\pL{2,}`).FindAllString(shown, -1) {
 		if word != "FirefoxLinux" && word != "root" && word != "alice" {
 			t.Errorf("the page says %q", word)
@@ -354,11 +354,5 @@ func TestEnglish(t *testing.T) {
 		if got := number(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
-	}
-}
-
-func TestStyleIsScoped(t *testing.T) {
-	if got := uitest.Unscoped(style()); len(got) > 0 {
-		t.Errorf("got %q for all of the page", got)
 	}
 }

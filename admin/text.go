@@ -15,11 +15,17 @@ type Text struct {
 	All      string // heading of the list of all sessions
 	Nobody   string // instead of that list
 	Find     string // label of the form
-	FindHint string
+	FindHint string // below it, if it takes the exact user ID
+	FindAny  string // below it, if it takes what Config.Find does
 	FindNow  string // its button
 	First    string // links between pages
+	Previous string
 	Next     string
 	Pages    string // what these links are, to a screen reader
+
+	Found  string // heading of the users who were found
+	More   string // says that there are more
+	NoFind string // nobody can be looked up; the user who is named exactly is shown
 
 	UserTitle  string // of a user's page, above the name
 	NoSessions string // that user has none
@@ -48,6 +54,8 @@ type Text struct {
 	Keep     string                             // leads back
 
 	ThisSession string // marks the session of the operator's request
+	Persistent  string // marks one that outlives the browser
+	Acting      string // marks one in which an operator acts, before who that is and why
 	Hidden      string // marks a name that is shown without its hidden characters
 	NoUser      string // instead of a name that cannot be read
 	Computer    string
@@ -64,17 +72,26 @@ type Text struct {
 	// package fmt, such as "%s on %s" or "%[2]s: %[1]s".
 	On string
 
-	Device   string // labels, without a colon
-	LastUsed string
-	Ended    string
-	By       string // who ended it
-	SignedIn string
-	Expires  string
-	Place    string
-	Address  string
-	ID       string // of the session
+	User      string // labels, without a colon
+	Device    string
+	Where     string // place and address
+	LastUsed  string
+	Ended     string
+	By        string // who ended it
+	SignedIn  string
+	Expires   string
+	Place     string
+	Address   string
+	ID        string // of the session
+	UserAgent string // what a client says of itself
+	BeganOn   string // the device and place that a session began with
+	Scheme    string // how the user signed in
+	Ends      string // when a session ends, however it is used
+	Details   string // opens what else is known of a session
 
-	// TimeLayout writes the times, all UTC, as [time.Time.Format] does.
+	// TimeLayout writes times as [time.Time.Format] does, in Site.Zone or UTC.
+	// Without Site.Zone, a script writes them anew: in the reader's time zone, and
+	// as is usual in Language.
 	TimeLayout string
 
 	// Ago says how long ago something was, as "about 5 minutes ago". The last
@@ -90,14 +107,20 @@ type Text struct {
 	Number func(int64) string
 
 	SignOut           string
-	SignOutEverywhere string
+	SignOutEverywhere string                      // leads to a page that asks first
+	SureAll           string                      // heading of that page
+	EndAll            func(sessions int64) string // says how many sessions would end
+	OwnToo            string                      // that the operator's own is among them
 
-	DoneOne   string // after one session was ended
-	DoneAll   string // after all of a user were
+	// DoneOne is said after one session was ended. Its device, place and user
+	// come next, if they are known; the user after DoneAll.
+	DoneOne   string
+	DoneAll   func(sessions int64) string
 	DoneThese func(sessions int64) string
 	NoFilter  string // the filter cannot be read
 	NotFound  string // the user has no such session
 	NoPage    string // the cursor names no page; the first one is shown
+	NoHistory string // the store does not remember what has ended
 
 	// Notice says what there is to say instead of the page. what is signed-out,
 	// forbidden, cross-site, no-page, no-method, bad-form, failed or unavailable,
@@ -121,9 +144,21 @@ func english() Text {
 		Nobody:     "Nobody is signed in.",
 		Find:       "Find a user",
 		FindHint:   "The exact user ID, as the application knows it.",
+		FindAny:    "A name, or the exact user ID.",
 		FindNow:    "Find",
 		First:      "First page",
+		Previous:   "Previous page",
 		Next:       "Next page",
+		Found:      "Users found",
+		More:       "There are more. Search for more of the name.",
+		NoFind:     "Users can’t be looked up at the moment. This is whoever has exactly this user ID.",
+		User:       "User",
+		Where:      "Where",
+		Details:    "Details",
+		UserAgent:  "User agent",
+		BeganOn:    "Began on",
+		Scheme:     "Signed in by",
+		Ends:       "Ends at the latest",
 		Pages:      "Pages",
 		UserTitle:  "Sessions of",
 		NoSessions: "This user has no sessions.",
@@ -154,6 +189,8 @@ func english() Text {
 		NoFilter:    "That filter can’t be read. A network is an address, or one such as 203.0.113.0/24.",
 		By:          "Ended by",
 		ThisSession: "Your session",
+		Persistent:  "Stays signed in",
+		Acting:      "by operator",
 		Hidden:      "Has hidden characters",
 		NoUser:      "Unreadable user",
 		Undecodable: "The details of this session can’t be read.",
@@ -161,8 +198,12 @@ func english() Text {
 		Expires:     "Expires",
 		ID:          "Session ID",
 		Number:      number,
-		DoneOne:     "The session has been ended.",
-		DoneAll:     "All sessions of this user have been ended.",
+		SureAll:     "Sign this user out everywhere?",
+		EndAll:      func(n int64) string { return count(n, "session") + " will end." },
+		OwnToo:      "Your own session is one of them: you will be signed out, too.",
+		DoneOne:     "Signed out:",
+		DoneAll:     func(n int64) string { return "Signed out everywhere (" + count(n, "session") + "):" },
+		NoHistory:   "The store does not remember what has ended: see History of RedisConfig.",
 		NotFound:    "This user has no such session, or no longer.",
 		NoPage:      "There is no such page. This is the first one.",
 	}

@@ -33,10 +33,10 @@ type These struct {
 	More   bool
 }
 
-// UserSessions are how many sessions of a user are among [These].
+// UserSessions are how many sessions a user has, or has among [These].
 type UserSessions struct {
 	User
-	Sessions int64
+	Sessions int64 `json:"sessions"`
 }
 
 // Rest returns how many users are among them who are not in Of.
@@ -77,21 +77,17 @@ func parseThese(q url.Values, now time.Time) (form theseForm, err error) {
 
 // each calls f with the sessions that form means, until they end or f says so,
 // and returns the cursor behind them.
-func (h *handler) each(r *http.Request, form theseForm, f func(ticketstore.Session) (more bool, err error)) (next string, err error) {
-	own := ""
-	if t, ok := ticketstore.FromContext(r.Context()); ok {
-		own = t.ID
-	}
+func (v *visit) each(form theseForm, f func(ticketstore.Session) (more bool, err error)) (next string, err error) {
+	own := v.own()
 	next = form.cursor
-	describer := h.describer(r)
 	for left := maxPreview; left > 0; left -= maxPageSize {
 		at := next
-		page, after, err := h.page(r, at, maxPageSize)
+		page, after, err := v.sessionPage(at, maxPageSize)
 		if err != nil {
 			return at, err
 		}
 		for _, s := range page {
-			if s.ID == own || s.SignedInAt.After(form.until) || !form.filter.live(describer, s) {
+			if s.ID == own || s.SignedInAt.After(form.until) || !form.filter.live(v.describer, s) {
 				continue
 			}
 			if more, err := f(s); err != nil || !more {
@@ -106,25 +102,25 @@ func (h *handler) each(r *http.Request, form theseForm, f func(ticketstore.Sessi
 }
 
 // preview answers GET for what would end.
-func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
-	form, err := parseThese(r.URL.Query(), clock.Now(r.Context()))
+func (v *visit) preview() {
+	form, err := parseThese(v.r.URL.Query(), clock.Now(v.r.Context()))
 	if err != nil {
-		h.badFilter(w, r, form.filter, err)
+		v.badFilter(form.filter, err)
 		return
 	}
 	t := &These{Until: form.until.UnixMilli(), Cursor: form.cursor, Ended: form.ended}
 	of := map[string]int64{}
-	next, err := h.each(r, form, func(s ticketstore.Session) (bool, error) {
+	next, err := v.each(form, func(s ticketstore.Session) (bool, error) {
 		of[s.Subject]++
 		t.Sessions++
 		return true, nil
 	})
 	if errors.Is(err, ticketstore.ErrNotFound) {
-		h.RefuseAs(w, r, http.StatusBadRequest, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
+		v.refuse(http.StatusBadRequest, v.text.NoPage)
 		return
 	}
 	if err != nil {
-		h.Fail(w, r, err)
+		v.failed(err)
 		return
 	}
 	t.Users, t.More = int64(len(of)), next != ""
@@ -137,28 +133,28 @@ func (h *handler) preview(w http.ResponseWriter, r *http.Request) {
 		}
 		return strings.Compare(a.Subject, b.Subject)
 	})
-	t.Of = t.Of[:min(len(t.Of), h.cfg.PageSize)]
-	p := h.newPage()
+	t.Of = t.Of[:min(len(t.Of), v.cfg.PageSize)]
+	p := v.newPage()
 	p.Filter, p.These = form.filter, t
-	if form.ended > 0 && ui.SameOrigin(r) {
-		p.Message = h.cfg.Text.DoneThese(form.ended)
+	if form.ended > 0 && ui.SameOrigin(v.r) {
+		p.Message = v.text.DoneThese(form.ended)
 	}
-	h.Page(w, r, http.StatusOK, p)
+	v.page(http.StatusOK, p)
 }
 
 // endThese answers the form that ends them. It ends as many as it can in time;
 // the page that it leads to then has the form for the others.
-func (h *handler) endThese(w http.ResponseWriter, r *http.Request) {
-	form, err := parseThese(r.PostForm, time.Time{})
-	if err != nil || r.PostForm.Get("these") != "end" || form.until.IsZero() {
-		h.Refuse(w, r, ui.BadForm, ui.Notice{})
+func (v *visit) endThese() {
+	form, err := parseThese(v.r.PostForm, time.Time{})
+	if err != nil || v.r.PostForm.Get("these") != "end" || form.until.IsZero() {
+		v.refuse(http.StatusBadRequest, "")
 		return
 	}
-	r = r.WithContext(context.WithoutCancel(r.Context()))
-	ctx := h.ending(r)
+	v.r = v.r.WithContext(context.WithoutCancel(v.r.Context()))
+	ctx := v.ending()
 	n := 0
-	next, err := h.each(r, form, func(s ticketstore.Session) (bool, error) {
-		err := h.ask(ctx, func(ctx context.Context) error { return h.store.Revoke(ctx, s.Subject, s.ID) })
+	next, err := v.each(form, func(s ticketstore.Session) (bool, error) {
+		err := v.ask(ctx, func(ctx context.Context) error { return v.store.Revoke(ctx, s.Subject, s.ID) })
 		switch {
 		case errors.Is(err, ticketstore.ErrNotFound): // it has ended meanwhile
 			return true, nil
@@ -166,19 +162,19 @@ func (h *handler) endThese(w http.ResponseWriter, r *http.Request) {
 			return false, err
 		}
 		n++
-		h.observe(r, s.Subject, s.ID, 1)
+		v.observe(s.Subject, s.ID, 1)
 		return n < maxEnd, nil
 	})
 	q := form.filter.values()
 	if n > 0 { // even if there is an error
-		h.logEnded(r, "sessions", n, "filter", q.Encode())
+		v.logEnded("sessions", n, "filter", q.Encode())
 	}
 	if errors.Is(err, ticketstore.ErrNotFound) {
-		h.RefuseAs(w, r, http.StatusBadRequest, ui.NoPage, ui.Notice{Text: h.cfg.Text.NoPage})
+		v.refuse(http.StatusBadRequest, v.text.NoPage)
 		return
 	}
 	if err != nil {
-		h.Fail(w, r, err)
+		v.failed(err)
 		return
 	}
 	q.Set("n", strconv.FormatInt(form.ended+int64(n), 10))
@@ -189,5 +185,5 @@ func (h *handler) endThese(w http.ResponseWriter, r *http.Request) {
 		q.Set("until", strconv.FormatInt(form.until.UnixMilli(), 10))
 		q.Set("cursor", next)
 	}
-	ui.SeeOther(w, "?"+q.Encode())
+	ui.SeeOther(v.w, "?"+q.Encode())
 }

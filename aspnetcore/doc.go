@@ -65,6 +65,12 @@
 // same scripts as Store. With it in the application, revocation is final and
 // listings are complete for both runtimes.
 //
+// ASP.NET Core takes the cookie of an impersonation (Manager.Impersonate) for its
+// user's: it does not ask for the operator's key, which is in a second cookie. It
+// sees the operator in ClaimsIdentity.Actor, of the AuthenticationType
+// "ticketstore.impersonation"; let it refuse such a user where it must be sure,
+// or impersonate only where Go answers.
+//
 // Go bounds a session by Options.Lifetime and by EndsAt, of which the usual
 // class knows neither, and RedisTicketStore.cs the second. The application may
 // renew a ticket past them, and then accepts it while Go does not.

@@ -128,6 +128,67 @@ func TestManager(t *testing.T) {
 	}
 }
 
+// Who acts in a session is in its ticket, as .NET has it: also with the cookies and
+// the records of .NET.
+func TestImpersonation(t *testing.T) {
+	f := newFixture(t)
+	keys := directoryRing(t, keyElement(firstKey, time.Now()))
+	cfg, err := ManagerConfig(Options{KeyRing: keys, ApplicationName: "app", Lifetime: 2 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(redistest.Options(miniredis.RunT(t).Addr()))
+	t.Cleanup(func() { client.Close() })
+	shared, err := NewStore(client, StoreConfig{InstanceName: "app:"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, store := range map[string]ticketstore.TicketStore{"Serializer": f.Store, "Store": shared} {
+		ctx := t.Context()
+		if name == "Serializer" {
+			ctx = f.Context
+		}
+		cfg.StoreTimeout, cfg.RotateGrace = redistest.Patience, redistest.Patience
+		m, err := ticketstore.NewManager(store, cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(ctx, "POST", "/", nil)
+		w := httptest.NewRecorder()
+		if err := m.SignIn(w, r, ticketstore.NewTicket("olga")); err != nil {
+			t.Fatal(err)
+		}
+		r.AddCookie(w.Result().Cookies()[0])
+		w = httptest.NewRecorder()
+		if err := m.Impersonate(w, r, ticketstore.NewTicket("alice"), "ticket 4711"); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r = httptest.NewRequestWithContext(ctx, "POST", "/", nil)
+		for _, c := range w.Result().Cookies() {
+			r.AddCookie(c)
+		}
+		tk, err := m.Renew(r, func(tk *ticketstore.Ticket) error { tk.Scheme = "Cookies"; return nil })
+		if err == nil {
+			tk, err = m.Resolve(r)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if a, ok := tk.Actor(); !ok || tk.Subject != "alice" || a.Subject != "olga" || a.Reason != "ticket 4711" {
+			t.Errorf("%s: got %+v, %v of %+v", name, a, ok, tk)
+		}
+		w = httptest.NewRecorder()
+		if err := m.EndImpersonation(w, r); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r = httptest.NewRequestWithContext(ctx, "GET", "/", nil)
+		r.AddCookie(w.Result().Cookies()[0])
+		if tk, err := m.Resolve(r); err != nil || tk.Subject != "olga" {
+			t.Errorf("%s: got %+v, %v, want olga", name, tk, err)
+		}
+	}
+}
+
 // A ticket that .NET made for an hour slides by an hour, also in a service
 // whose own window is longer.
 func TestWindowOfTicket(t *testing.T) {

@@ -32,7 +32,7 @@ const livePage = `<!doctype html>
 </html>
 `
 
-// newLiveSite returns one of the processes of a site, as docs/recipes.md has it
+// newLiveSite returns one of the processes of a site, as docs/recipes-requests.md has it
 // under "Server-sent events".
 func newLiveSite(t *testing.T, mini *miniredis.Miniredis, passed *atomic.Int64, history time.Duration) string {
 	t.Helper()

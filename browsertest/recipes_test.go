@@ -99,7 +99,7 @@ func TestProviderPostsBackInChromium(t *testing.T) {
 	}
 }
 
-// docs/recipes.md, "A WebSocket": a page of a sibling host opens one with the
+// docs/recipes-requests.md, "A WebSocket": a page of a sibling host opens one with the
 // user's cookie, and only Origin tells.
 func TestWebSocketInChromium(t *testing.T) {
 	h := newHosts(t, func(h *hosts, where string, w http.ResponseWriter) {
@@ -118,7 +118,7 @@ func TestWebSocketInChromium(t *testing.T) {
 	}
 }
 
-// docs/recipes.md, "A single-page application on another origin": of one site,
+// docs/recipes-requests.md, "A single-page application on another origin": of one site,
 // its pages get and send the cookie of the API's host; of another site, they do
 // not.
 func TestAppInChromium(t *testing.T) {

@@ -40,11 +40,12 @@ func TestScreenshots(t *testing.T) {
 	b.shoot("devices-phone.png", look{"", 360, "light"})
 
 	s = newSite(t)
-	s.signIn("alice", 3)
-	s.signIn("bob", 1)
+	s.signIn("0195563e-a102-7c4d-9e21-5b0f3a6c8d12", 2)
+	s.signIn("alice", 5)
+	s.signIn("bob", 3)
 	b = newBrowser(t, s.url, linux)
 	b.signIn("admin", "/admin/")
-	b.shoot("admin-light.png", look{"", 900, "light"})
+	b.shoot("admin-light.png", look{"", 1280, "light"})
 }
 
 // shoot writes an image of the whole page.
@@ -57,7 +58,7 @@ func (b *browser) shoot(file string, l look) {
 		b.t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(shot)); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, fewColours(withoutTheRest(shot))); err != nil {
 		b.t.Fatal(err)
 	}
 	if out.Len() > maxSize {
@@ -66,6 +67,24 @@ func (b *browser) shoot(file string, l look) {
 	if err := os.WriteFile(filepath.Join(images, file), out.Bytes(), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// withoutTheRest returns img without what is below the page, but for a margin.
+func withoutTheRest(img image.Image) image.Image {
+	bounds := img.Bounds()
+	bottom, nothing := bounds.Max.Y, img.At(bounds.Min.X, bounds.Max.Y-1)
+	for empty := true; empty && bottom > bounds.Min.Y; {
+		for x := bounds.Min.X; empty && x < bounds.Max.X; x++ {
+			empty = img.At(x, bottom-1) == nothing
+		}
+		if empty {
+			bottom--
+		}
+	}
+	bounds.Max.Y = min(bounds.Max.Y, bottom+32)
+	return img.(interface {
+		SubImage(image.Rectangle) image.Image
+	}).SubImage(bounds)
 }
 
 // fewColours returns img in its 256 most frequent colours: those of a page, and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -99,7 +100,7 @@ func newSite(t *testing.T) *site {
 	pages, err := admin.New(s.store, func(r *http.Request) bool {
 		t, ok := ticketstore.FromContext(r.Context())
 		return ok && t.HasRole("admin")
-	}, admin.Config{Locate: locate, Logger: quiet, StoreTimeout: redistest.Patience})
+	}, admin.Config{Locate: locate, Name: name, Find: find, Logger: quiet, StoreTimeout: redistest.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +155,20 @@ func locate(addr netip.Addr) string {
 	return ""
 }
 
+// people are those whom the operator's pages know by name.
+var people = map[string]string{"alice": "Alice Example", "bob": "Bob Example", "0195563e-a102-7c4d-9e21-5b0f3a6c8d12": "Carol Example"}
+
+func name(context.Context, []string) (map[string]string, error) { return people, nil }
+
+func find(_ context.Context, query string) (subjects []string, err error) {
+	for _, subject := range slices.Sorted(maps.Keys(people)) {
+		if strings.Contains(strings.ToLower(people[subject]), strings.ToLower(query)) {
+			subjects = append(subjects, subject)
+		}
+	}
+	return subjects, nil
+}
+
 const day = 24 * time.Hour
 
 // somewhere are devices to sign in from, newest sign-in first.
@@ -184,6 +199,20 @@ func (s *site) signIn(user string, n int) {
 		if _, err := s.store.Store(s.ctx(), t); err != nil {
 			s.t.Fatal(err)
 		}
+	}
+}
+
+// act signs operator in as user, to act as that.
+func (s *site) act(user, operator, reason string) {
+	s.t.Helper()
+	t := ticketstore.NewTicket(user)
+	t.Device = ticketstore.Device{UserAgent: somewhere[1].agent, Addr: netip.MustParseAddr(somewhere[1].addr)}
+	t.SignedInAt, t.IssuedAt, t.ExpiresAt, t.EndsAt = now, now, now.Add(time.Hour), now.Add(time.Hour)
+	t.Identities = []ticketstore.Identity{{Actor: &ticketstore.Identity{AuthenticationType: "ticketstore.impersonation", Claims: []ticketstore.Claim{
+		{Type: "sub", Value: operator}, {Type: "sid", Value: "01a20f9d-251e-7b83-a905-97752a4ab701"}, {Type: "reason", Value: reason},
+	}}}}
+	if _, err := s.store.Store(s.ctx(), t); err != nil {
+		s.t.Fatal(err)
 	}
 }
 

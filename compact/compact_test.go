@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"reflect"
@@ -22,6 +23,7 @@ import (
 	"github.com/ticketstore/ticketstore/internal/clock"
 	"github.com/ticketstore/ticketstore/internal/redistest"
 	"github.com/ticketstore/ticketstore/storetest"
+	"github.com/ticketstore/ticketstore/tickettest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden file")
@@ -127,6 +129,18 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// impersonated returns a ticket as Impersonate makes it.
+func impersonated(t *testing.T) *ticketstore.Ticket {
+	m := tickettest.NewManager(t)
+	r := httptest.NewRequest("POST", "/", nil)
+	r.AddCookie(tickettest.Cookie(t, m, ticketstore.NewTicket("olga")))
+	tk := ticketstore.NewTicket("alice")
+	if err := m.Impersonate(httptest.NewRecorder(), r, tk, "ticket 4711"); err != nil {
+		t.Fatal(err)
+	}
+	return tk
+}
+
 func TestRoundTrip(t *testing.T) {
 	s := NewSerializer()
 	actors := plainTicket(chrome)
@@ -135,12 +149,13 @@ func TestRoundTrip(t *testing.T) {
 		id.Actor = &ticketstore.Identity{Claims: []ticketstore.Claim{{Type: "act", Value: "x"}}}
 		id = id.Actor
 	}
+	impersonation := impersonated(t)
 	odd := plainTicket("")
 	odd.SignedInAt, odd.EndsAt = time.Unix(0, 0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 999_000_000, time.UTC)
 	large := plainTicket(chrome)
 	large.Properties = map[string]string{"large": strings.Repeat("0123456789abcdef", 60<<10)}
 	for name, tk := range map[string]*ticketstore.Ticket{
-		"full": fullTicket(), "usual": plainTicket(chrome), "bare": ticketstore.NewTicket("a"), "actors": actors, "odd times": odd, "large": large,
+		"full": fullTicket(), "usual": plainTicket(chrome), "bare": ticketstore.NewTicket("a"), "actors": actors, "impersonation": impersonation, "odd times": odd, "large": large,
 	} {
 		data, err := s.Serialize(tk)
 		if err != nil {
@@ -148,7 +163,10 @@ func TestRoundTrip(t *testing.T) {
 			continue
 		}
 		got, err := s.Deserialize(tk.ID, data)
-		tk.Subject = "" // the store's
+		if _, acts := tk.Actor(); acts != (name == "impersonation") {
+			t.Errorf("%s: got an actor: %t", name, acts)
+		}
+		tk.Subject, tk.Revision = "", "" // the store's
 		if err != nil || !reflect.DeepEqual(got, tk) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, tk)
 		}

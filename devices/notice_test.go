@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -86,11 +87,8 @@ func TestNoticesOfDelete(t *testing.T) {
 // What an application answers by itself stays its own.
 func TestManagersAnswersWin(t *testing.T) {
 	s := newSite(t, Config{}, func(cfg *ticketstore.Config) {
-		cfg.Unauthorized = func(w http.ResponseWriter, _ *http.Request, status int) {
-			http.Error(w, "the application's 401", status)
-		}
-		cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) {
-			http.Error(w, "the application's 503", http.StatusServiceUnavailable)
+		cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, status int, _ error) {
+			http.Error(w, "the application's "+strconv.Itoa(status), status)
 		}
 	})
 	if got := s.Request("GET", mount+"/", nil).Want(401).Text; got != "the application's 401\n" {

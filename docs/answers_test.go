@@ -22,15 +22,10 @@ func besideFiles(cfg ticketstore.Config) ticketstore.Config {
 
 // answersInJSON is for an API whose clients read JSON.
 func answersInJSON(cfg ticketstore.Config) ticketstore.Config {
-	answer := func(w http.ResponseWriter, status int) {
+	cfg.ErrorHandler = func(w http.ResponseWriter, r *http.Request, status int, err error) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]string{"error": http.StatusText(status)})
-	}
-	cfg.Unauthorized = func(w http.ResponseWriter, r *http.Request, status int) { answer(w, status) }
-	cfg.ErrorHandler = func(w http.ResponseWriter, r *http.Request, err error) {
-		w.Header().Set("Retry-After", "5")
-		answer(w, http.StatusServiceUnavailable)
 	}
 	return cfg
 }

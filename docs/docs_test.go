@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,16 +31,71 @@ import (
 )
 
 // passwordChanged ends the user's other sessions, and gives this one a new key.
-func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore) error {
-	t, err := m.Rotate(w, r, nil)
-	if err != nil {
+func passwordChanged(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager) error {
+	r = r.WithContext(ticketstore.WithCause(r.Context(), "password-changed", ""))
+	if _, err := m.RevokeOthers(r); err != nil {
+		return err
+	}
+	_, err := m.Rotate(w, r, nil)
+	return err
+}
+
+// passwordReset signs in whoever has proved to be user, and ends the user's
+// other sessions.
+func passwordReset(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, store *ticketstore.RedisStore, user string) error {
+	t := ticketstore.NewTicket(user)
+	if err := m.SignIn(w, r, t); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 2*time.Second)
 	defer cancel()
-	_, err = store.RevokeOthers(ctx, t.Subject, t.ID)
+	_, err := store.RevokeOthers(ticketstore.WithCause(ctx, "password-reset", user), user, t.ID)
 	return err
 }
+
+// actAs has r's user, an operator, act as another. Guard it with RequireRecent.
+func actAs(w http.ResponseWriter, r *http.Request, m *ticketstore.Manager, look func(subject string) (t *ticketstore.Ticket, operator bool, err error)) error {
+	if t, ok := ticketstore.FromContext(r.Context()); !ok || !t.HasRole("support") {
+		return errForbidden
+	}
+	t, operator, err := look(r.PostFormValue("user")) // with the claims of a sign-in
+	if err != nil {
+		return err
+	}
+	if operator { // nobody gets rights by way of others
+		return errForbidden
+	}
+	return m.Impersonate(w, r, t, r.PostFormValue("reason"))
+}
+
+// banner says on every page that this is not the user, with the way back.
+func banner(w io.Writer, r *http.Request) error {
+	t, ok := ticketstore.FromContext(r.Context())
+	if !ok {
+		return nil
+	}
+	actor, ok := t.Actor()
+	if !ok {
+		return nil
+	}
+	return bannerPage.Execute(w, map[string]string{"User": t.Subject, "Operator": actor.Subject, "Reason": actor.Reason})
+}
+
+var bannerPage = template.Must(template.New("").Parse(`<p role="status"><bdi>{{.Operator}}</bdi>, you act as <bdi>{{.User}}</bdi>
+(<bdi>{{.Reason}}</bdi>).</p><form method="post" action="/act-as/end"><button>Be yourself again</button></form>`))
+
+// isUser reports whether r's user acts for themself: for what no operator may do,
+// such as to pay, or to agree to terms.
+func isUser(r *http.Request) bool {
+	t, ok := ticketstore.FromContext(r.Context())
+	if !ok {
+		return false
+	}
+	_, impersonated := t.Actor()
+	return !impersonated
+}
+
+var errForbidden = errors.New("forbidden")
 
 func follow(ctx context.Context, store *ticketstore.RedisStore, cursor string, audit func(ticketstore.Ending), keep func(string) string, wait func(time.Duration)) error {
 	for {
@@ -74,7 +131,7 @@ func events(m *ticketstore.Manager, news <-chan string) http.Handler {
 			w.WriteHeader(http.StatusNoContent) // to which an EventSource does not come back
 			return
 		} else if err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -205,25 +262,30 @@ func cachedCluster(addrs []string, user, password string) (*redis.ClusterClient,
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
 
 // Go code in the documents is code of a test, so that it compiles. How far it
-// is indented there does not matter.
+// is indented there does not matter. That of the tutorial is built and run by
+// TestTutorial, that of the README in the root package.
 func TestSnippets(t *testing.T) {
-	code := indent.ReplaceAllString(read(t, "*_test.go", "../frameworks/*/*_test.go", "../oidc/*_test.go"), "")
-	for _, name := range glob(t, "*.md", "../frameworks/README.md") {
-		for _, block := range strings.Split(read(t, name), "```go\n")[1:] {
-			block, _, _ := strings.Cut(block, "```")
-			if !strings.Contains(code, indent.ReplaceAllString(block, "")) {
-				t.Errorf("%s: no test has this code: %s", name, block)
+	code := indent.ReplaceAllString(read(t, "../*_test.go", "../*/*_test.go", "../frameworks/*/*_test.go", "../benchmarks/*/*_test.go", "../examples/*/*_test.go"), "")
+	for _, name := range glob(t, "../*/*.md", "../examples/*/README.md") {
+		if name == "../docs/tutorial.md" {
+			continue
+		}
+		for _, block := range goCode.FindAllStringSubmatch(read(t, name), -1) {
+			if block[1] != "" || !strings.Contains(code, indent.ReplaceAllString(block[2], "")) {
+				t.Errorf("%s: no test has this code: %s", name, block[0])
 			}
 		}
 	}
 }
+
+var goCode = regexp.MustCompile("(?ms)^```go([^\n]*)\n(.*?)^```$")
 
 var indent = regexp.MustCompile(`(?m)^\t+`)
 
 // Tests that the documents name are there.
 func TestNamedTests(t *testing.T) {
 	named := names(t, "*.md")
-	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/aspnetcore/*_test.go", "../examples/oidc/*_test.go")
+	there := names(t, "*_test.go", "../frameworks/*/*_test.go", "../browsertest/*_test.go", "../oidc/*_test.go", "../admin/*_test.go", "../*_test.go", "../storetest/*_test.go", "../forwardauth/*_test.go", "../faults/*_test.go", "../aspnetcore/*_test.go", "../examples/*/*_test.go", "../benchmarks/*/*_test.go", "../tickettest/*_test.go", "../devices/*_test.go")
 	for name := range named {
 		if !there[name] {
 			t.Errorf("there is no %s", name)
@@ -309,16 +371,17 @@ func TestPasswordChanged(t *testing.T) {
 	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
 	other, this := login(t, m, ticketstore.NewTicket("alice")), login(t, m, ticketstore.NewTicket("alice"))
 	w := httptest.NewRecorder()
-	err := passwordChanged(w, request(this), m, store)
+	err := passwordChanged(w, request(this), m)
 	for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
-		// The machine is busy: the user tries again, with the new cookie.
-		this, w = w.Result().Cookies()[0], httptest.NewRecorder()
-		err = passwordChanged(w, request(this), m, store)
+		// The machine is busy, and it is not known whether the key has changed: the user signs in again.
+		this, w = login(t, m, ticketstore.NewTicket("alice")), httptest.NewRecorder()
+		err = passwordChanged(w, request(this), m)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Resolve(request(w.Result().Cookies()[0])); err != nil {
+	changed := w.Result().Cookies()[0]
+	if _, err := m.Resolve(request(changed)); err != nil || changed.Value == this.Value {
 		t.Errorf("the new cookie: %v", err)
 	}
 	if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
@@ -326,6 +389,96 @@ func TestPasswordChanged(t *testing.T) {
 	}
 	if _, err := m.RevokeAll(httptest.NewRecorder(), request(this)); !errors.Is(err, ticketstore.ErrConflict) {
 		t.Errorf("this browser's old cookie: got %v, want ErrConflict", err)
+	}
+	if sessions, err := store.Sessions(t.Context(), "alice"); len(sessions) != 1 || err != nil {
+		t.Errorf("got %d sessions, %v, want one", len(sessions), err)
+	}
+}
+
+func TestPasswordReset(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{})
+	for _, old := range []*http.Cookie{nil, login(t, m, ticketstore.NewTicket("alice"))} {
+		other := login(t, m, ticketstore.NewTicket("alice"))
+		w := httptest.NewRecorder()
+		err := passwordReset(w, request(old), m, store, "alice")
+		for begin := time.Now(); timedOut(err) && time.Since(begin) < redistest.Patience; {
+			// The machine is busy: the user tries again.
+			w = httptest.NewRecorder()
+			err = passwordReset(w, request(old), m, store, "alice")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Resolve(request(other)); !errors.Is(err, ticketstore.ErrNotFound) {
+			t.Errorf("another browser's cookie: got %v, want ErrNotFound", err)
+		}
+		r := request(w.Result().Cookies()[0])
+		if sessions, current, err := m.Sessions(r); len(sessions) != 1 || sessions[0].ID != current || err != nil {
+			t.Errorf("got %v, %v, want this one", sessions, err)
+		}
+		w = httptest.NewRecorder()
+		m.RequireRecent(time.Minute, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Errorf("what needs a recent sign-in: got %d, want 200", w.Code)
+		}
+	}
+}
+
+// Somebody of the support acts as a user, who sees it, and is themself again.
+func TestActAs(t *testing.T) {
+	m, store := site(t, miniredis.RunT(t).Addr(), ticketstore.Config{LoginPath: "/login"})
+	look := func(subject string) (*ticketstore.Ticket, bool, error) {
+		return ticketstore.NewTicket(subject), subject == "oscar", nil
+	}
+	post := func(user string, cookies ...*http.Cookie) (res *http.Response, err error) {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "/act-as", strings.NewReader(url.Values{"user": {user}, "reason": {"<b>4711</b>"}}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		m.RequireRecent(time.Minute, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			err = actAs(w, r, m, look)
+		})).ServeHTTP(w, r)
+		return w.Result(), err
+	}
+	olga := login(t, m, ticketstore.NewTicket("olga", ticketstore.Claim{Type: "role", Value: "support"}))
+	if _, err := post("alice", login(t, m, ticketstore.NewTicket("mallory"))); !errors.Is(err, errForbidden) {
+		t.Errorf("without the role: got %v, want errForbidden", err)
+	}
+	if _, err := post("oscar", olga); !errors.Is(err, errForbidden) {
+		t.Errorf("another operator: got %v, want errForbidden", err)
+	}
+	res, err := post("alice", olga)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := res.Cookies()
+	if res, _ := post("bob", both...); res.StatusCode != http.StatusForbidden {
+		t.Errorf("RequireRecent as the user: got %d, want 403", res.StatusCode)
+	}
+	page := func(cookies ...*http.Cookie) (text string, user bool) {
+		r := httptest.NewRequest("GET", "/", nil)
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		m.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			user = isUser(r)
+			if err := banner(w, r); err != nil {
+				t.Error(err)
+			}
+		})).ServeHTTP(w, r)
+		return w.Body.String(), user
+	}
+	if text, user := page(both...); user || !strings.Contains(text, "<bdi>olga</bdi>, you act as <bdi>alice</bdi>") || !strings.Contains(text, "&lt;b&gt;4711") {
+		t.Errorf("got the page %q, and the user %t", text, user)
+	}
+	if text, user := page(olga); !user || text != "" {
+		t.Errorf("as herself: got the page %q, and the user %t", text, user)
+	}
+	if list, err := store.Sessions(t.Context(), "alice"); err != nil || len(list) != 1 || list[0].Actor == nil || list[0].Actor.Subject != "olga" {
+		t.Errorf("got the sessions %+v, %v", list, err)
 	}
 }
 

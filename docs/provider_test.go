@@ -42,7 +42,7 @@ func callback(pending *ticketstore.Manager, verify func(*http.Request) (*tickets
 			return
 		}
 		if err := pending.SignIn(w, r, t); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			pending.Error(w, r, err)
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -69,7 +69,7 @@ func finish(m, pending *ticketstore.Manager) http.HandlerFunc {
 			err = m.SignIn(w, r, next)
 		}
 		if err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 			return
 		}
 		http.Redirect(w, r, "/", http.StatusSeeOther)

@@ -153,7 +153,7 @@ func newProxyRun(t *testing.T) *proxyRun {
 			tk = ticketstore.NewTicket("bob")
 		}
 		if err := p.m.SignIn(w, r, tk); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			p.m.Error(w, r, err)
 			return
 		}
 		http.Redirect(w, r, p.m.ReturnURL(r), http.StatusSeeOther)
@@ -450,6 +450,7 @@ func (p *proxyRun) test(t *testing.T) {
 		}
 		for _, sent := range []string{
 			"__Host-session=KEY; __Host-session=x; a=1", "__Host-session=x; __Host-session=y; __Host-session=KEY", "__Host-session=KEY; =__Host-session=KEY",
+			"__Host-session=KEY; __Host-session-operator=KEY; a=1", "a=1; __Host-session-operator=KEY; __Host-session=KEY",
 			"a=__Host-session=x; __Host-session=KEY", "a=1; __Host-session=KEY; b=__Host-session=x;",
 		} {
 			p.send(t, "GET", "/", nil, http.Header{"Cookie": {strings.ReplaceAll(sent, "KEY", key)}})

@@ -16,8 +16,9 @@ import (
 )
 
 // ours matches the Manager's cookie, in a Set-Cookie header and between the
-// semicolons of a Cookie header. ASP.NET Core adds C1, C2, … if it is long.
-var ours = regexp.MustCompile(`^[\s=]*__Host-session(C[0-9]+)?\s*(=|;|$)`)
+// semicolons of a Cookie header; an impersonation has a second one. ASP.NET Core
+// adds C1, C2, … if it is long.
+var ours = regexp.MustCompile(`^[\s=]*__Host-session(-operator)?(C[0-9]+)?\s*(=|;|$)`)
 
 // reverseProxy passes requests on to upstream, and the Manager's cookie in
 // neither direction. Other cookies stay as they are, byte for byte.
@@ -89,6 +90,7 @@ func TestReverseProxy(t *testing.T) {
 		{[]string{"__Host-session=KEY; =__Host-session=OLD; __Host-session"}, nil},
 		{[]string{`__Host-session="KEY"; a=1`}, []string{"a=1"}},
 		{[]string{"__Host-session=KEY; __Host-sessionC1=OLD; __Host-sessionC12=OLD"}, nil},
+		{[]string{"__Host-session=KEY; __Host-session-operator=OLD; __Host-session-operatorC1=OLD; a=1"}, []string{"a=1"}},
 		{[]string{`a="1 2"; __Host-session=KEY; b=3, 4; c; d=\; =e; f=é; g="`}, []string{`a="1 2"; b=3, 4; c; d=\; =e; f=é; g="`}},
 		{[]string{"__Host-session=KEY; __Host-session2=1; x__Host-session=2; __Host-sessionCx=3; __host-session=4"},
 			[]string{"__Host-session2=1; x__Host-session=2; __Host-sessionCx=3; __host-session=4"}},

@@ -135,17 +135,22 @@ func TestAllow(t *testing.T) {
 // No ErrorHandler lets a request in, as one does that forgets its status.
 func TestOutage(t *testing.T) {
 	for name, test := range map[string]struct {
-		handler func(http.ResponseWriter, *http.Request, error)
+		handler func(http.ResponseWriter, *http.Request, int, error)
 		status  int
 		body    string
 	}{
 		"none":      {nil, 503, "The service is temporarily unavailable. Please try again.\n"},
-		"silent":    {func(http.ResponseWriter, *http.Request, error) {}, 503, ""},
-		"no status": {func(w http.ResponseWriter, _ *http.Request, _ error) { io.WriteString(w, "Sorry.") }, 503, "Sorry."},
-		"200":       {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(200); io.WriteString(w, "Sorry.") }, 503, "Sorry."},
-		"204":       {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(204) }, 503, ""},
-		"its own":   {func(w http.ResponseWriter, _ *http.Request, _ error) { http.Error(w, "Sorry.", http.StatusBadGateway) }, 502, "Sorry.\n"},
-		"hint":      {func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(103) }, 503, ""},
+		"silent":    {func(http.ResponseWriter, *http.Request, int, error) {}, 503, ""},
+		"no status": {func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { io.WriteString(w, "Sorry.") }, 503, "Sorry."},
+		"200": {func(w http.ResponseWriter, _ *http.Request, _ int, _ error) {
+			w.WriteHeader(200)
+			io.WriteString(w, "Sorry.")
+		}, 503, "Sorry."},
+		"204": {func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { w.WriteHeader(204) }, 503, ""},
+		"its own": {func(w http.ResponseWriter, _ *http.Request, _ int, _ error) {
+			http.Error(w, "Sorry.", http.StatusBadGateway)
+		}, 502, "Sorry.\n"},
+		"hint": {func(w http.ResponseWriter, _ *http.Request, _ int, _ error) { w.WriteHeader(103) }, 503, ""},
 	} {
 		f := newFixture(t, ticketstore.Config{ErrorHandler: test.handler}, Config{Headers: all(), LoginURL: "/login"})
 		c := f.clock.Cookie(t, f.m, ann())

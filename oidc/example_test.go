@@ -50,7 +50,7 @@ func Example() {
 		case errors.Is(err, oidc.ErrSignInAgain):
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
 		case err != nil:
-			http.Error(w, "Please try again in a moment.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 		default:
 			_ = token // for a call to an API in the user's name
 		}

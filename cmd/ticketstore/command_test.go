@@ -215,3 +215,19 @@ func TestRevokeOfNoSession(t *testing.T) {
 		t.Error("a sign-in that was under way survives")
 	}
 }
+
+// Operators who act as users are in the list, with their reason.
+func TestSessionsOfOperators(t *testing.T) {
+	everywhere(t, remembered, func(t *testing.T, s *site) {
+		s.actAs(t, "olga", "alice")
+		if stdout, _ := s.want(t, 0, "sessions", "alice"); !strings.Contains(stdout, "OPERATOR") || !strings.Contains(stdout, "olga") || !strings.Contains(stdout, "ticket 4711") {
+			t.Errorf("of alice: got %q, want the operator and the reason", stdout)
+		}
+		if stdout, _ := s.want(t, 0, "sessions", "olga"); strings.Contains(stdout, "OPERATOR") {
+			t.Errorf("of olga: got %q, want no operator", stdout)
+		}
+		if got := decode[[]ticketstore.Session](t, s, "sessions", "alice"); len(got) != 1 || got[0].Actor == nil || got[0].Actor.Reason != "ticket 4711" {
+			t.Errorf("of alice, in JSON: got %+v", got)
+		}
+	})
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"strings"
@@ -94,6 +96,25 @@ func (s *site) signIn(t *testing.T, subject, userAgent string, ago time.Duration
 		t.Fatal(err)
 	}
 	return tk.ID
+}
+
+// actAs begins a session of subject in which operator acts.
+func (s *site) actAs(t *testing.T, operator, subject string) {
+	t.Helper()
+	m, err := ticketstore.NewManager(s.store, ticketstore.Config{
+		CookieKeys: []ticketstore.CookieKey{{Hash: make([]byte, 32)}}, StoreTimeout: redistest.Patience, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(s.ctx, "POST", "/", nil)
+	if err := m.SignIn(w, r, ticketstore.NewTicket(operator)); err != nil {
+		t.Fatal(err)
+	}
+	r.AddCookie(w.Result().Cookies()[0])
+	if err := m.Impersonate(httptest.NewRecorder(), r, ticketstore.NewTicket(subject), "ticket 4711"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *site) left(t *testing.T) int64 {

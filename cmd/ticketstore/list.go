@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ticketstore/ticketstore"
 )
@@ -63,9 +64,20 @@ func sessions(ctx context.Context, j *job, args []string) error {
 func (j *job) sessionTable(ctx context.Context, list []ticketstore.Session) error {
 	d := newDescriber(ctx)
 	rows := [][]string{{"ID", "DEVICE", "ADDRESS", "SCHEME", "SIGNED IN", "LAST USED", "EXPIRES"}}
+	impersonated := slices.ContainsFunc(list, func(s ticketstore.Session) bool { return s.Actor != nil })
+	if impersonated {
+		rows[0] = append(rows[0], "OPERATOR", "REASON")
+	}
 	for _, s := range list {
 		device, addr := d.device(s)
-		rows = append(rows, []string{s.ID, device, addr, cell(s.Scheme), instant(s.SignedInAt), instant(s.IssuedAt), instant(s.ExpiresAt)})
+		row := []string{s.ID, device, addr, cell(s.Scheme), instant(s.SignedInAt), instant(s.IssuedAt), instant(s.ExpiresAt)}
+		switch {
+		case s.Actor != nil:
+			row = append(row, cell(s.Actor.Subject), cell(s.Actor.Reason))
+		case impersonated:
+			row = append(row, cell(""), cell(""))
+		}
+		rows = append(rows, row)
 	}
 	return j.table(rows)
 }

@@ -77,7 +77,7 @@ func startService(t testing.TB, client *redis.Client, now func() time.Time, cfg 
 	conf, err := aspnetcore.ManagerConfig(cfg.options)
 	check(err)
 	conf.StoreTimeout = redistest.Patience
-	conf.ErrorHandler = fail
+	conf.ErrorHandler = func(w http.ResponseWriter, r *http.Request, _ int, err error) { fail(w, r, err) }
 	s.store, err = aspnetcore.NewStore(client, cfg.store)
 	check(err)
 	s.manager, err = ticketstore.NewManager(s.store, conf)

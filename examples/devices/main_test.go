@@ -203,7 +203,8 @@ func TestAdmin(t *testing.T) {
 	}
 	admin.signIn("admin")
 	admin.wantPage("/", `href="/admin/"`)
-	admin.wantPage("/admin/", "alice", "bob", "Chrome on Android")
+	admin.wantPage("/admin/", "<bdi>Alice Archer</bdi></a> <small><bdi>alice</bdi></small>", "Bob Baker", "Chrome on Android")
+	admin.wantPage("/admin/?find=a", "Ada Min", "Alice Archer", "Bob Baker")
 	admin.want(303, "POST", "/admin/", url.Values{"subject": {"alice"}, "revoke": {"all"}})
 	alice.wantSignedIn(false)
 	admin.wantPage("/admin/?subject=bob", "Chrome on Android")

@@ -1,4 +1,5 @@
-// Command minimal is the program of the README.
+// Command minimal is all that the README has of a program: users sign in, see a
+// page of their own, and sign out.
 package main
 
 import (
@@ -65,14 +66,14 @@ func main() {
 		if !userName.MatchString(user) { // look the user up, and check the password, here
 			http.Error(w, "A name has 1 to 64 letters and digits.", http.StatusBadRequest)
 		} else if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil {
-			fail(w, err)
+			m.Error(w, r, err)
 		} else {
 			http.Redirect(w, r, m.ReturnURL(r), http.StatusSeeOther)
 		}
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
 		if err := m.SignOut(w, r); err != nil {
-			fail(w, err)
+			m.Error(w, r, err)
 		} else {
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 		}
@@ -88,12 +89,6 @@ func main() {
 	check(err)
 	log.Printf("Open http://%s", l.Addr())
 	check(http.Serve(l, http.NewCrossOriginProtection().Handler(m.Wrap(mux))))
-}
-
-// fail answers that the store cannot. The error is for the log.
-func fail(w http.ResponseWriter, err error) {
-	log.Print(err)
-	http.Error(w, "Something is wrong on our side. Please try again in a moment.", http.StatusServiceUnavailable)
 }
 
 func check(err error) {

@@ -150,7 +150,7 @@ func user(t *ticketstore.Ticket) string {
 func (a *app) events(w http.ResponseWriter, r *http.Request) {
 	live, err := a.manager.Live(r)
 	if err != nil && !errors.Is(err, ticketstore.ErrNotFound) {
-		http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
+		a.manager.Error(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

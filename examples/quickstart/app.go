@@ -64,7 +64,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	t := ticketstore.NewTicket(user, ticketstore.Claim{Type: "name", Value: user})
 	t.Persistent = r.PostForm.Has("remember")
 	if err := a.manager.SignIn(w, r, t); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, a.manager.ReturnURL(r), http.StatusSeeOther)
@@ -88,7 +88,7 @@ func nameProblem(name string) string {
 
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.manager.SignOut(w, r); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -104,7 +104,7 @@ func (a *app) stats(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	counts, err := a.store.Count(ctx)
 	if err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	writeJSON(w, r, counts)
@@ -131,13 +131,4 @@ func writeJSON(w http.ResponseWriter, r *http.Request, v any) {
 	if err := json.NewEncoder(w).Encode(v); err != nil {
 		slog.WarnContext(r.Context(), "JSON not written", "error", err)
 	}
-}
-
-// unavailable answers when signing in or out has failed, mostly because Redis
-// cannot answer. The cookie stays as it is: the user may still be signed in, or
-// still be out. The error is for the log, never for the user.
-func unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
-	w.Header().Set("Retry-After", "5")
-	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }

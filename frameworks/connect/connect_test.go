@@ -241,10 +241,9 @@ func TestOtherGuards(t *testing.T) {
 	check(t, "Wrap, outage", callers, s, connect.CodeUnavailable, "", cookies(alice))
 	check(t, "Wrap, anonymous in an outage", callers, s, passes, "nobody", nil)
 
-	// Handlers of the Manager's that write no status.
+	// A handler of the Manager's that writes no status.
 	m, _, mr = fwtest.NewManager(t, ticketstore.Config{
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {},
-		Unauthorized: func(http.ResponseWriter, *http.Request, int) {},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, int, error) {},
 	})
 	alice = signIn(t, m, "alice")
 	callers = serve(t, s.handler(guarded(m, m.Require)))

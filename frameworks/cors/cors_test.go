@@ -1,5 +1,5 @@
 // Package cors_test has the recipe for a single-page application on another
-// origin, docs/recipes.md.
+// origin, docs/recipes-requests.md.
 package cors_test
 
 import (
@@ -40,7 +40,7 @@ func TestForApp(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		if err := m.SignIn(w, r, ticketstore.NewTicket("alice")); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 		}
 	})
 	mux.Handle("/me", m.Require(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

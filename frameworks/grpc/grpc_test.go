@@ -213,10 +213,9 @@ func TestOtherGuards(t *testing.T) {
 	check(t, "Wrap, outage", conn, s, codes.Unavailable, "", "cookie", alice)
 	check(t, "Wrap, anonymous in an outage", conn, s, codes.OK, "nobody")
 
-	// Handlers of the Manager's that write no status.
+	// A handler of the Manager's that writes no status.
 	m, _, mr = fwtest.NewManager(t, ticketstore.Config{
-		ErrorHandler: func(http.ResponseWriter, *http.Request, error) {},
-		Unauthorized: func(http.ResponseWriter, *http.Request, int) {},
+		ErrorHandler: func(http.ResponseWriter, *http.Request, int, error) {},
 	})
 	alice = signIn(t, m, "alice")
 	conn = serve(t, s, ticketgrpc.ServerOptions(m, m.Require)...)

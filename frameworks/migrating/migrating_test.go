@@ -95,7 +95,7 @@ func fromGorilla(old sessions.Store, m *ticketstore.Manager, move bool, next htt
 func logout(old *scs.SessionManager, m *ticketstore.Manager) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := errors.Join(m.SignOut(w, r), old.Destroy(r.Context())); err != nil {
-			http.Error(w, "Please try again.", http.StatusServiceUnavailable)
+			m.Error(w, r, err)
 		}
 	}
 }

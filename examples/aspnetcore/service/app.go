@@ -65,7 +65,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	id.AuthenticationType, id.NameClaimType, id.RoleClaimType = "pwd", nameClaim, roleClaim
 	t.Persistent = r.PostFormValue("persistent") != ""
 	if err := a.manager.SignIn(w, r, t); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/go/", http.StatusSeeOther)
@@ -73,7 +73,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.manager.SignOut(w, r); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/go/", http.StatusSeeOther)
@@ -91,15 +91,6 @@ func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem s
 	if err != nil {
 		slog.WarnContext(r.Context(), "page not written", "error", err)
 	}
-}
-
-// unavailable answers when signing in or out has failed, mostly because Redis
-// cannot answer. The cookie stays as it is: the user may still be signed in, or
-// still be out. The error is for the log, never for the user.
-func unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
-	w.Header().Set("Retry-After", "5")
-	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }
 
 type user struct{ name, password, role, department string }
