@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,10 +24,11 @@ var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
 type app struct {
 	manager *ticketstore.Manager
 	store   *ticketstore.RedisStore
+	recent  time.Duration // how recent a sign-in has to be to end other sessions
 }
 
 func (a *app) routes() (http.Handler, error) {
-	own, err := devices.New(a.manager, devices.Config{})
+	own, err := devices.New(a.manager, devices.Config{RecentSignIn: a.recent, Locate: place, History: a.store.History})
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +46,7 @@ func (a *app) routes() (http.Handler, error) {
 	mux.Handle("GET /session", a.manager.Status()) // outside of Wrap: asking does not count as use
 	mux.Handle("GET /static/", http.FileServerFS(files))
 	mux.HandleFunc("POST /login", a.login)
+	mux.Handle("POST /confirm", a.manager.Require(http.HandlerFunc(a.confirm)))
 	mux.HandleFunc("POST /logout", a.logout)
 	// The cookie's SameSite=Lax lets sibling hosts through; this does not.
 	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(mux, 16<<10))
@@ -64,6 +67,18 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// This is where to check the password. Only then:
+	a.signIn(w, r, user)
+}
+
+// confirm answers the form that asks those to sign in again who are signed in,
+// but not recently. The user is whoever the session is of, not what a form says.
+func (a *app) confirm(w http.ResponseWriter, r *http.Request) {
+	t, _ := ticketstore.FromContext(r.Context())
+	// This is where to check the password of t.Subject. Only then:
+	a.signIn(w, r, t.Subject)
+}
+
+func (a *app) signIn(w http.ResponseWriter, r *http.Request, user string) {
 	t := ticketstore.NewTicket(user, ticketstore.Claim{Type: "name", Value: user})
 	if user == "admin" { // your users' roles are in your database, not in their names
 		t.Identities[0].Claims = append(t.Identities[0].Claims, ticketstore.Claim{Type: "role", Value: "admin"})
@@ -107,9 +122,10 @@ func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem s
 	err := pageTemplate.Execute(w, struct {
 		Ticket             *ticketstore.Ticket // nil if nobody is signed in
 		Ended              bool                // session.js has found the session gone
+		Confirm            bool                // a page asks for a recent sign-in
 		Problem, ReturnURL string
 		MaxName            int
-	}{t, r.URL.Query().Has("ended"), problem, a.manager.ReturnURL(r), maxName})
+	}{t, r.URL.Query().Has("ended"), r.URL.Query().Has("reauth"), problem, a.manager.ReturnURL(r), maxName})
 	if err != nil {
 		slog.WarnContext(r.Context(), "page not written", "error", err)
 	}

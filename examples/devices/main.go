@@ -47,6 +47,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	redisAddr := flags.String("redis", "", "`host:port` of Redis; if empty, one is embedded")
 	flags.DurationVar(&cfg.IdleTimeout, "idle", 0, "end a session this long after its last use (default 30m)")
 	flags.DurationVar(&cfg.Lifetime, "lifetime", 0, "end a session this long after sign-in (default 12h)")
+	recent := flags.Duration("recent", 15*time.Minute, "ask for another sign-in before other devices are signed out, this long after the last one; 0 never")
 	flags.BoolVar(&cfg.DangerouslyAllowInsecureCookie, "insecure", false, "drop the cookie's Secure attribute, for Safari")
 	demo := flags.Bool("demo", false, "sign alice and bob in from a few devices that do not exist")
 	err := flags.Parse(args)
@@ -93,7 +94,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		DialerRetries:         1, // go-redis would try five times, and again
 	})
 	defer client.Close()
-	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
+	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{History: 30 * 24 * time.Hour})
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := (&app{manager, store}).routes()
+	handler, err := (&app{manager, store, *recent}).routes()
 	if err != nil {
 		return err
 	}
