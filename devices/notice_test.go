@@ -89,7 +89,7 @@ func TestManagersAnswersWin(t *testing.T) {
 		cfg.Unauthorized = func(w http.ResponseWriter, _ *http.Request, status int) {
 			http.Error(w, "the application's 401", status)
 		}
-		cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { http.Error(w, "the application's 503", 503) }
+		cfg.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { http.Error(w, "the application's 503", http.StatusServiceUnavailable) }
 	})
 	if got := s.Request("GET", mount+"/", nil).Want(401).Text; got != "the application's 401\n" {
 		t.Errorf("got %s", got)
