@@ -56,8 +56,8 @@
 //
 // Whoever is no operator gets 403, whatever is asked. So do other sites'
 // requests, see [http.CrossOriginProtection]. If the store cannot answer, the
-// answer is 503. To who asks for JSON, and to DELETE, what is wrong is
-// {"error":"…"}. Who ended whose sessions is logged.
+// answer is 503. Errors are pages with a way on, or {"error":"…"} where JSON is
+// asked for and to DELETE. Who ended whose sessions is logged.
 //
 // The pages show session IDs, which are no secret, and never a key. Names of
 // users, what clients say of themselves and why an operator acts as a user are
@@ -97,21 +97,22 @@ type Config struct {
 	// parallel: look it up in memory. If nil, no places are shown.
 	Locate func(netip.Addr) string
 
-	// Name returns what people are called, by subject: where subjects are
-	// numbers or UUIDs, a list of people. It is called once for each page, with
-	// the subjects on it, each once. Those who ended sessions are among them, and
-	// so may be whatever [ticketstore.WithCause] was given: leave out what you do
-	// not know. If it fails, that is logged, and the subjects stand alone.
+	// Name returns what people are called, by subject, so that numbers and UUIDs
+	// become a list of people. It is called once for each page, by requests in
+	// parallel, with the subjects on it, each once. Those who ended sessions are
+	// among them, and so may be whatever [ticketstore.WithCause] was given: leave
+	// out what you do not know. If it fails, that is logged, and the subjects
+	// stand alone.
 	Name func(ctx context.Context, subjects []string) (map[string]string, error)
 
 	// Find returns the subjects of the users whom an operator may mean by query,
 	// such as part of a name or an e-mail address, best first; 50 are used. If
-	// nil, or if it finds nobody, an operator finds a user by the exact subject.
+	// nil, or if it finds nobody or fails, the query is a subject.
 	Find func(ctx context.Context, query string) (subjects []string, err error)
 
 	// PageSize is how many sessions of all users are on a page, at most 1,000;
-	// with a filter, about as many. If zero, 50. A user's sessions are all on one, but for those that have
-	// ended, of which as many are shown.
+	// with a filter, about as many. If zero, 50. A user's sessions are all on
+	// one, but for those that have ended, of which as many are shown.
 	PageSize int
 
 	// StoreTimeout bounds each call to the store, to Name and to Find. If zero, 2

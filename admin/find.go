@@ -38,7 +38,7 @@ func (v *visit) find(query string) {
 	if err != nil {
 		v.Log(v.r, slog.LevelError, "users cannot be found", "error", err)
 		if ui.WantsJSON(v.r) {
-			v.refuse(http.StatusServiceUnavailable, v.text.NoFind)
+			v.refuse(http.StatusServiceUnavailable, "")
 			return
 		}
 		v.show(http.StatusOK, query, v.text.NoFind)

@@ -80,8 +80,6 @@ type Text struct {
 	By        string // who ended it
 	SignedIn  string
 	Expires   string
-	Place     string
-	Address   string
 	ID        string // of the session
 	UserAgent string // what a client says of itself
 	BeganOn   string // the device and place that a session began with

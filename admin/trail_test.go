@@ -39,13 +39,13 @@ func TestPrevious(t *testing.T) {
 			t.Fatalf("%s: got %d pages", first, len(pages))
 		}
 		last := len(queries) - 1
-		query, body := queries[last], s.get(queries[last]).Want(200).Text
+		body := s.get(queries[last]).Want(200).Text
 		for i := last - 1; i >= last-maxTrail; i-- {
 			link := previous.FindStringSubmatch(body)
 			if link == nil {
 				t.Fatalf("%s: page %d has no link back", first, i+1)
 			}
-			query = html.UnescapeString(link[1])
+			query := html.UnescapeString(link[1])
 			body = s.get(query).Want(200).Text
 			if got := on(body); got != pages[i] {
 				t.Errorf("%s: back on page %d: got %s, want %s", first, i, got, pages[i])

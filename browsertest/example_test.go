@@ -66,6 +66,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("nothing was last used 40 minutes ago: %s", text)
 	}
 	laptop.click(others)
+	laptop.click(sure)
 	begin := time.Now()
 	phone.call("wait", chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
 	t.Logf("the open page noticed after %v", time.Since(begin).Round(time.Millisecond))

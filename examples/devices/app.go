@@ -35,7 +35,7 @@ func (a *app) routes() (http.Handler, error) {
 	all, err := admin.New(a.store, func(r *http.Request) bool {
 		t, ok := ticketstore.FromContext(r.Context())
 		return ok && t.HasRole("admin")
-	}, admin.Config{Name: names, Find: find})
+	}, admin.Config{Name: names, Find: find, Locate: place})
 	if err != nil {
 		return nil, err
 	}
