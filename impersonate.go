@@ -24,18 +24,21 @@ const impersonationLife = time.Hour
 // RequireRecent and a role, and let nobody become another operator.
 //
 // The session is t's user's, who sees it in the list and can end it. It lasts an
-// hour at most, no longer than the operator's, and is never Persistent; it
-// counts for [RedisConfig].MaxSessions. Of t, which is a new ticket, SignIn's
-// documentation holds, but for AuthenticatedAt, which is cleared. The reason, 1
-// to 256 bytes of valid UTF-8 in one line, stays with the session.
+// hour at most, no longer than the operator's, and is never Persistent; it counts
+// towards [RedisConfig].MaxSessions. t is a new ticket; it is treated as by
+// SignIn, but that its AuthenticatedAt is cleared. The reason, 1 to 256 bytes of
+// valid UTF-8 in one line, stays with the session.
 //
-// The session is alive for requests that have both keys, only while the
-// operator's session is, which its requests keep from idling out. If the operator's has ended, it
-// is ended too, and told of as operator-signed-out. RequireRecent refuses its
-// requests with 403, as the operator cannot prove to be the user. If it has ended, the next
-// navigation that [Manager.Require] would send to the login page brings the
-// operator back; all other requests are anonymous, so that nothing sent for the
-// user is done as the operator. SignIn and SignOut end both.
+// The session is alive for requests that bring both keys, and only while the
+// operator's session is, which these requests keep from idling out. Once the
+// operator's has ended, the first request ends it, too, with the cause
+// operator-signed-out. RequireRecent refuses its requests with 403, as the
+// operator cannot prove to be the user. SignIn and SignOut end both.
+//
+// When it has ended and the operator's has not, requests are anonymous, so that
+// nothing that was meant for the user is done as the operator. But the next
+// navigation by GET that [Manager.Require] refuses brings the operator back: it is
+// answered with their cookie and a redirect to the same page.
 //
 // It returns ErrNotFound if r is anonymous; ErrConflict if its user impersonates
 // already, if its key has been rotated away, if it has keys of several sessions,
@@ -104,10 +107,10 @@ func (m *Manager) Impersonate(w http.ResponseWriter, r *http.Request, t *Ticket,
 // brings the operator back: their key moves to the cookie again, which lasts as
 // long as it would have. If the session has ended by itself, it does the rest.
 //
-// It returns ErrNotFound if r is no impersonation. If that is because the
-// operator's session has ended, too, the cookies of both are deleted. If it returns another
-// error, the store could not answer, and the cookies stay: answer 503, so that
-// the operator tries again. Call it before writing to w, by POST.
+// It returns ErrNotFound if r is no impersonation, or if the operator's session
+// has ended, too; then both cookies are deleted. If it returns another error, the
+// store could not answer, and the cookies stay: answer 503, so that the operator
+// tries again. Call it before writing to w, by POST.
 func (m *Manager) EndImpersonation(w http.ResponseWriter, r *http.Request) error {
 	if m.store == nil {
 		return errZeroManager

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -760,16 +761,16 @@ func TestImpersonationInAnOutage(t *testing.T) {
 	olga := d.browser(t, "olga")
 	// fail has the nth call fail, and returns whether there was one.
 	fail := func(n int, do func()) bool {
-		calls := 0
+		var calls atomic.Int32 // SignOut ends sessions side by side
 		d.hooks.before = func(context.Context, string) error {
-			if calls++; calls == n {
+			if int(calls.Add(1)) == n {
 				return errOut
 			}
 			return nil
 		}
 		do()
 		d.hooks.before = nil
-		return calls >= n
+		return int(calls.Load()) >= n
 	}
 	each := func(what, before string, do func(*browser) *http.Response) {
 		t.Helper()

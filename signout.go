@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// SignOut ends every session whose key r presents, that of an operator who
-// impersonates among them, and deletes the cookie. If it
-// returns an error, the store could not answer, or r has more than 16 distinct
-// keys, and the cookie is still there: answer 503, so that the user tries again.
+// SignOut ends every session whose key r presents, in an impersonation the
+// operator's, too, and deletes the cookie. If it returns an error, the store could
+// not answer, or r has more than 16 distinct keys, and the cookie is still there:
+// answer 503, so that the user tries again.
 //
 // But if the error is ErrSuperseded, the cookie is deleted, and the session that
 // it once opened goes on, by a key that this browser does not have: tell the
