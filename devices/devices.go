@@ -31,7 +31,7 @@
 // refused with 403, see [http.CrossOriginProtection]; if the store cannot
 // answer, with 503, and the cookie stays. What is refused gets a page of the
 // same look with a way on, see [Notice], or {"error":"..."} if it asks for JSON;
-// but what Unauthorized and ErrorHandler of [ticketstore.Config] answer is theirs.
+// but what ErrorHandler of [ticketstore.Config] answers is its own.
 //
 // # Inside a site
 //

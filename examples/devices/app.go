@@ -84,7 +84,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request, user string) {
 		t.Identities[0].Claims = append(t.Identities[0].Claims, ticketstore.Claim{Type: "role", Value: "admin"})
 	}
 	if err := a.manager.SignIn(w, r, t); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, a.manager.ReturnURL(r), http.StatusSeeOther)
@@ -108,7 +108,7 @@ func nameProblem(name string) string {
 
 func (a *app) logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.manager.SignOut(w, r); err != nil {
-		unavailable(w, r, err)
+		a.manager.Error(w, r, err)
 		return
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -129,13 +129,4 @@ func (a *app) page(w http.ResponseWriter, r *http.Request, status int, problem s
 	if err != nil {
 		slog.WarnContext(r.Context(), "page not written", "error", err)
 	}
-}
-
-// unavailable answers when signing in or out has failed, mostly because Redis
-// cannot answer. The cookie stays as it is: the user may still be signed in, or
-// still be out. The error is for the log, never for the user.
-func unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	slog.ErrorContext(r.Context(), "a request failed", "path", r.URL.Path, "error", err)
-	w.Header().Set("Retry-After", "5")
-	http.Error(w, "The service is temporarily unavailable. Please try again.", http.StatusServiceUnavailable)
 }
