@@ -105,8 +105,18 @@ func (b *browser) newTab(url string) *browser {
 // applications and, if the provider is in it, where to sign out there.
 func startOpenID(t *testing.T, args ...string) (shop, support, logout string) {
 	t.Helper()
-	exe := filepath.Join(t.TempDir(), "oidc")
-	if out, err := exec.Command("go", "-C", filepath.FromSlash("../examples/oidc"), "build", "-o", exe, ".").CombinedOutput(); err != nil {
+	m := startModule(t, "../examples/oidc", openIDSaid, args...)
+	return m[1], m[2], m[3]
+}
+
+var openIDSaid = regexp.MustCompile(`(?s)Open (\S+) \(shop\).*Open (\S+) \(support\).*at the provider(?:: (\S+))?,`)
+
+// startModule runs the program in dir, which is a module of its own, until the
+// test ends, and returns what said finds in its output.
+func startModule(t *testing.T, dir string, said *regexp.Regexp, args ...string) []string {
+	t.Helper()
+	exe := filepath.Join(t.TempDir(), filepath.Base(dir))
+	if out, err := exec.Command("go", "-C", filepath.FromSlash(dir), "build", "-o", exe, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	cmd := exec.Command(exe, args...)
@@ -126,15 +136,13 @@ func startOpenID(t *testing.T, args ...string) (shop, support, logout string) {
 			t.Logf("the program says:\n%s", &log)
 		}
 	})
-	said := ""
+	all := ""
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		said += lines.Text() + "\n"
-		if m := openIDSaid.FindStringSubmatch(said); m != nil {
-			return m[1], m[2], m[3]
+		all += lines.Text() + "\n"
+		if m := said.FindStringSubmatch(all); m != nil {
+			return m
 		}
 	}
-	t.Fatalf("got %q, want the addresses", said)
-	return "", "", ""
+	t.Fatalf("got %q, want %s", all, said)
+	return nil
 }
-
-var openIDSaid = regexp.MustCompile(`(?s)Open (\S+) \(shop\).*Open (\S+) \(support\).*at the provider(?:: (\S+))?,`)

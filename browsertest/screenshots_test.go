@@ -48,6 +48,22 @@ func TestScreenshots(t *testing.T) {
 	b.shoot("admin-light.png", look{"", 1280, "light"})
 }
 
+// The same for examples/site, whose sessions are as old as they are on any day.
+func TestSiteScreenshots(t *testing.T) {
+	if !*updateScreenshots {
+		t.Skip("without -update-screenshots")
+	}
+	b := newBrowser(t, startSite(t), linux)
+	b.siteSignIn("olivia")
+	b.open(alicesPage)
+	b.shoot("site-light.png", look{"", 1200, "light"})
+	b.actAs()
+	b.shoot("site-phone.png", look{"", 360, "light"})
+	b.as(looks[0], 1)
+	b.open("/account/sessions/")
+	b.shoot("site-dark.png", look{"", 900, "dark"})
+}
+
 // shoot writes an image of the whole page.
 func (b *browser) shoot(file string, l look) {
 	b.t.Helper()
