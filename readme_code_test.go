@@ -47,7 +47,7 @@ func _(client *redis.Client, keys []ticketstore.CookieKey, mux *http.ServeMux, a
 func _(ctx context.Context, store *ticketstore.RedisStore, ticket *ticketstore.Ticket, user, id string) error {
 	sessions, err := store.Sessions(ctx, user)         // newest first; safe to show and log
 	err = store.Revoke(ctx, user, id)                  // that device
-	n, err := store.RevokeOthers(ctx, user, ticket.ID) // all but this one: the password has changed
+	n, err := store.RevokeOthers(ctx, user, ticket.ID) // all but this one
 	n, err = store.RevokeAll(ctx, user)                // the account is disabled; ends sign-ins under way, too
 	counts, err := store.Count(ctx)                    // users and sessions, right now
 	_, _, _ = sessions, n, counts
