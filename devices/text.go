@@ -125,7 +125,7 @@ func english() Text {
 		Persistent:    "Stays signed in",
 		Yes:           "Yes",
 		No:            "No, ends with the browser",
-		Staff:         "Somebody of the staff signed in as you",
+		Staff:         "A member of staff signed in as you",
 		Alike:         func(n int) string { return count(n, "session") },
 		SureOthers:    "Sign out all other devices?",
 		SureAll:       "Sign out everywhere?",
