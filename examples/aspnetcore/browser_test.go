@@ -232,7 +232,7 @@ func (b *browser) submitRevoke(t testing.TB, s *service, what string) (*http.Res
 func (b *browser) revoke(t testing.TB, s *service, id string) {
 	t.Helper()
 	res, data := b.submitRevoke(t, s, id)
-	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "?done=one" {
-		t.Fatalf("revoke: got %d to %q %s, want 303 to ?done=one", res.StatusCode, got, clip(string(data)))
+	if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "?done="+id {
+		t.Fatalf("revoke: got %d to %q %s, want 303 to the page that says so", res.StatusCode, got, clip(string(data)))
 	}
 }
