@@ -613,6 +613,24 @@ func TestImpersonationExpires(t *testing.T) {
 	})
 }
 
+// A page whose user is active without asking for anything keeps both in.
+func TestImpersonationIsUsed(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		d := newDesk(t, b, Config{IdleTimeout: 20 * time.Minute})
+		olga := d.as(t, "olga", "alice")
+		for _, want := range []string{ // else both would have idled out
+			`{"signedIn":true,"sinceSignIn":900,"untilIdle":1200,"untilEnd":2700}`,
+			`{"signedIn":true,"sinceSignIn":1800,"untilIdle":1200,"untilEnd":1800}`,
+		} {
+			b.advance(15 * time.Minute)
+			if got := body(olga.post(t, "/status")); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+		olga.wantUser(t, "alice")
+	})
+}
+
 // The ticket's own end may be gone or late, as with another writer.
 func TestImpersonationEndsByItsBeginning(t *testing.T) {
 	b := miniBackend(t)
@@ -1054,6 +1072,28 @@ func TestOperatorsKey(t *testing.T) {
 		olga.wantUser(t, "-")
 		d.wantList(t, "alice", "olga: ticket 4711")
 		d.wantList(t, "olga", "-")
+	})
+}
+
+// What cannot be read may be again: it ends nothing, and is no outage.
+func TestOperatorCannotBeRead(t *testing.T) {
+	eachBackend(t, func(t *testing.T, b *backend) {
+		d := newDesk(t, b, Config{})
+		before := d.browser(t, "olga")
+		olga := before.copy()
+		wantStatus(t, olga.post(t, "/as?user=alice"), http.StatusOK)
+		record := d.store.recordKey(partition("olga"), d.ticket(t, before.cookies["__Host-session"]).ID)
+		whole, err := b.client.Get(t.Context(), record).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct{ text, want string }{{"spoilt", "-"}, {whole, "alice"}} {
+			if err := b.client.Set(t.Context(), record, test.text, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+			olga.wantUser(t, test.want)
+			d.wantList(t, "alice", "olga: ticket 4711")
+		}
 	})
 }
 

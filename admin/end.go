@@ -123,16 +123,26 @@ func (v *visit) revoke(subject, session string) (n int, err error) {
 
 // ending returns a context for what ends sessions on the operator's behalf.
 func (v *visit) ending() context.Context {
-	by := ""
-	if operator, known := ticketstore.FromContext(v.r.Context()); known {
-		by = operator.Subject
-	}
+	by, _ := v.operator()
 	return ticketstore.WithCause(context.WithoutCancel(v.r.Context()), byOperator, by)
 }
 
+// operator returns who is here, and their session; in an impersonation not the
+// user, but who acts as them. Both are empty if it is not known.
+func (v *visit) operator() (subject, session string) {
+	t, known := ticketstore.FromContext(v.r.Context())
+	if !known {
+		return "", ""
+	}
+	if a, acting := t.Actor(); acting {
+		return a.Subject, a.SessionID
+	}
+	return t.Subject, t.ID
+}
+
 func (v *visit) logEnded(args ...any) {
-	if operator, known := ticketstore.FromContext(v.r.Context()); known {
-		args = append(args, "operator", operator.Subject, "operator_session", operator.ID)
+	if operator, session := v.operator(); operator != "" {
+		args = append(args, "operator", operator, "operator_session", session)
 	}
 	v.Log(v.r, slog.LevelInfo, "an operator ended sessions", args...)
 }

@@ -330,6 +330,44 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// Who acts as an operator has done it, and not the operator.
+func TestEndedByAnActor(t *testing.T) {
+	s := newSite(t, Config{})
+	first := s.ID(s.Login("alice", "", "192.0.2.1"))
+	s.Login("alice", "", "192.0.2.2")
+	s.Login("alice", "", "198.51.100.1")
+	olga := s.Login("olga", "", "")
+	id := s.ID(olga)
+	w := httptest.NewRecorder()
+	if err := s.Manager.Impersonate(w, s.Request("POST", "/", olga).Request, ticketstore.NewTicket("root"), "ticket 4711"); err != nil {
+		t.Fatal(err)
+	}
+	acting := func(method, query string, body ...string) uitest.Call {
+		call := s.Request(method, mount+"/"+query, nil, body...)
+		for _, c := range w.Result().Cookies() {
+			call.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+		}
+		return call
+	}
+	s.Advance(time.Millisecond)
+	acting("DELETE", "?subject=alice&session="+first).Want(204)
+	acting("POST", "", fmt.Sprint("these=end&until=", s.Now.UnixMilli(), "&network=192.0.2.0/24")).Want(303)
+	acting("DELETE", "?subject=alice").Want(200)
+	history, err := s.Store.History(s.Ctx(), "alice")
+	if err != nil || len(history) != 3 {
+		t.Fatalf("got %+v, %v, want three endings", history, err)
+	}
+	for _, e := range history {
+		if e.Cause != byOperator || e.By != "olga" {
+			t.Errorf("got %q by %q, want it by olga", e.Cause, e.By)
+		}
+	}
+	logs := s.Logs.String()
+	if n := strings.Count(logs, " operator=olga operator_session="+id+"\n"); n != 3 || strings.Contains(logs, "operator=root") {
+		t.Errorf("got olga %d times, want 3, and never root: %s", n, logs)
+	}
+}
+
 func TestNoSecret(t *testing.T) {
 	s := newSite(t, Config{PageSize: 2})
 	a, b, bob := s.Login("alice", uitest.Firefox, "192.0.2.1"), s.Login("alice", uitest.IPhone, ""), s.Login("bob", "", "")

@@ -132,6 +132,42 @@ func TestAllow(t *testing.T) {
 	check(t, f.ask(t, "GET /", nil, page), 303, "/login?ReturnUrl=%2F", "")
 }
 
+// An operator who acts as a user passes for them, with both cookies.
+func TestImpersonation(t *testing.T) {
+	f := newFixture(t, ticketstore.Config{}, Config{Headers: all(), LoginURL: "/login"})
+	r := httptest.NewRequestWithContext(f.clock.Context(t.Context()), "POST", "/", nil)
+	operator := f.clock.Cookie(t, f.m, ticketstore.NewTicket("olga"))
+	r.AddCookie(operator)
+	w := httptest.NewRecorder()
+	if err := f.m.Impersonate(w, r, ann(), "ticket 4711"); err != nil {
+		t.Fatal(err)
+	}
+	var main, second *http.Cookie
+	for _, c := range w.Result().Cookies() {
+		if c.Name == operator.Name {
+			main = c
+		} else {
+			second = c
+		}
+	}
+	both := "Cookie: " + second.Name + "=" + second.Value
+	res := f.ask(t, "GET /orders", main, both)
+	check(t, res, 200, "", "ann@example.com")
+	if name, roles := res.Header.Get("Remote-Name"), res.Header.Get("Remote-Roles"); name != "Ann" || roles != "dev,ops" {
+		t.Errorf("got the name %q and roles %q, want the user's", name, roles)
+	}
+	check(t, f.ask(t, "GET /orders", main), 401, "", "")
+	check(t, f.ask(t, "GET /orders", main, page), 303, "/login?ReturnUrl=%2Forders", "")
+	check(t, f.ask(t, "GET /orders", nil, both), 401, "", "")
+
+	// Nor does it pass for the operator, once it has ended.
+	if _, err := f.store.RevokeAll(f.clock.Context(t.Context()), "ann@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	check(t, f.ask(t, "GET /orders", main, both), 401, "", "")
+	check(t, f.ask(t, "GET /orders", main, both, page, navigate), 303, "/login?ReturnUrl=%2Forders", "")
+}
+
 // No ErrorHandler lets a request in, as one does that forgets its status.
 func TestOutage(t *testing.T) {
 	for name, test := range map[string]struct {

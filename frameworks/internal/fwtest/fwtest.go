@@ -95,6 +95,7 @@ func Run(t *testing.T, f Framework) {
 	t.Run("seen", f.seen)
 	t.Run("refused", f.refused)
 	t.Run("signIn", f.signIn)
+	t.Run("impersonation", f.impersonation)
 	t.Run("outage", f.outage)
 	t.Run("stream", f.stream)
 	if !f.NoHijack {
@@ -156,6 +157,47 @@ func (f Framework) signIn(t *testing.T) {
 	res, body = e.do(t, e.stranger(), "GET", "/me", "Cookie: "+cookieName+"="+signedIn.Value)
 	checkStatus(t, res, body, http.StatusUnauthorized)
 	e.checkReached(t, 2)
+}
+
+// impersonation has both cookies go through a framework, and come back from it.
+func (f Framework) impersonation(t *testing.T) {
+	e := f.start(t)
+	r := httptest.NewRequest("POST", "/", nil)
+	r.AddCookie(e.signIn(t))
+	w := httptest.NewRecorder()
+	if err := e.site.Manager.Impersonate(w, r, ticketstore.NewTicket("bob"), "ticket 4711"); err != nil {
+		t.Fatal(err)
+	}
+	set := w.Result().Cookies()
+	if len(set) != 2 || set[0].Name != cookieName {
+		t.Fatalf("got cookies %v, want two, ours first", set)
+	}
+	alone := "Cookie: " + cookieName + "=" + set[0].Value
+	both := alone + "; " + set[1].Name + "=" + set[1].Value
+	for _, path := range []string{"/me", "/public"} {
+		res, body := e.do(t, e.stranger(), "GET", path, both)
+		checkStatus(t, res, body, http.StatusOK)
+		checkBody(t, body, "bob")
+	}
+	e.checkReached(t, 2)
+	res, body := e.do(t, e.stranger(), "GET", "/me", alone)
+	checkStatus(t, res, body, http.StatusUnauthorized)
+
+	// When the user has ended it, the next page brings the operator back.
+	if _, err := e.store.RevokeAll(t.Context(), "bob"); err != nil {
+		t.Fatal(err)
+	}
+	res, body = e.do(t, e.stranger(), "GET", "/me", both, "Sec-Fetch-Mode: navigate")
+	checkStatus(t, res, body, http.StatusSeeOther)
+	checkHeader(t, res, "Location", "/me")
+	e.checkReached(t, 2)
+	back := res.Cookies()
+	if len(back) != 2 || back[0].Name != cookieName || back[1].MaxAge >= 0 {
+		t.Fatalf("got cookies %v, want the operator's, and the other deleted", back)
+	}
+	res, body = e.do(t, e.stranger(), "GET", "/me", "Cookie: "+cookieName+"="+back[0].Value)
+	checkStatus(t, res, body, http.StatusOK)
+	checkBody(t, body, "alice")
 }
 
 func (f Framework) outage(t *testing.T) {
