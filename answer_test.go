@@ -110,3 +110,35 @@ func TestErrorSendsToSignIn(t *testing.T) {
 		t.Errorf("got %d to %q, want 303 to the login page", w.Code, got)
 	}
 }
+
+// Whoever has kept a key from before a change of password reads for the grace, and
+// changes nothing that RequireRecent guards.
+func TestRequireRecentByARotatedKey(t *testing.T) {
+	s := newSite(t, miniBackend(t), Config{})
+	old := s.login(t, "alice")
+	w := httptest.NewRecorder()
+	if _, err := s.manager.Rotate(w, s.request(t, "POST", "/", old), nil); err != nil {
+		t.Fatal(err)
+	}
+	key := w.Result().Cookies()[0]
+	for _, used := range []bool{false, true} {
+		for _, test := range []struct {
+			method string
+			cookie *http.Cookie
+			status int
+		}{
+			{"GET", old, 200}, {"POST", old, 409}, {"DELETE", old, 409}, {"GET", key, 200}, {"POST", key, 200},
+		} {
+			if !used && test.cookie == key {
+				continue
+			}
+			w, ran := httptest.NewRecorder(), false
+			s.manager.RequireRecent(time.Hour, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })).
+				ServeHTTP(w, s.request(t, test.method, "/", test.cookie))
+			if w.Code != test.status || ran != (test.status == 200) {
+				t.Errorf("used %t, %s: got %d, ran %t, want %d", used, test.method, w.Code, ran, test.status)
+			}
+		}
+		s.who(t, key)
+	}
+}

@@ -97,13 +97,27 @@ func (m *Manager) Require(next http.Handler) http.Handler {
 // password. It sends a browser's navigation to [Config].LoginPath with the
 // parameter reauth=1, so that a login page that sends signed-in users back can
 // tell, and answers 403 Forbidden to anything else, and to all requests of an
-// impersonation: see [Manager.Impersonate]. After it, sign in with
-// [Manager.SignIn]: Rotate is no sign-in. From an OpenID Connect provider,
+// impersonation: see [Manager.Impersonate]. By a key that has been rotated away
+// nothing changes: the answer is 409 Conflict to all but GET, HEAD and OPTIONS.
+// After it, sign in with [Manager.SignIn]: Rotate is no sign-in. From an OpenID Connect provider,
 // demand prompt=login or a max_age of at most maxAge then, or its single
 // sign-on sends the user round in circles.
 func (m *Manager) RequireRecent(maxAge time.Duration, next http.Handler) http.Handler {
-	return m.require(next, func(ctx context.Context, t *Ticket) bool {
+	return m.require(m.refuseReadOnly(next), func(ctx context.Context, t *Ticket) bool {
 		return !t.impersonated() && clock.Now(ctx).Sub(recent.At(t.AuthenticatedAt, t.SignedInAt)) < maxAge
+	})
+}
+
+// refuseReadOnly returns a handler that calls next, but not to change something
+// by a key that has been rotated away: whoever has kept it may be somebody else.
+func (m *Manager) refuseReadOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		res := attached(r.Context()).of(m)
+		if res != nil && res.manager == m && res.ticket.Revision == "" && !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, r.Method) {
+			m.answer(w, r, http.StatusConflict, fmt.Errorf("%w: session %s: its key has been rotated away", ErrConflict, res.ticket.ID))
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

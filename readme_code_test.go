@@ -25,10 +25,10 @@ import (
 func _(client *redis.Client, keys []ticketstore.CookieKey, mux *http.ServeMux, addr string, check func(error)) error {
 	store, err := ticketstore.NewRedisStore(client, ticketstore.RedisConfig{})
 	check(err)
-	m, err := ticketstore.NewManager(store, ticketstore.Config{CookieKeys: keys, LoginPath: "/login"})
+	m, err := ticketstore.NewManager(store, ticketstore.Config{CookieKeys: keys, LoginPath: "/"})
 	check(err)
 
-	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /{$}", func(w http.ResponseWriter, r *http.Request) {
 		user := r.FormValue("user") // look the user up, and check the password, here
 		if err := m.SignIn(w, r, ticketstore.NewTicket(user)); err != nil {
 			m.Error(w, r, err)

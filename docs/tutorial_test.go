@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"go/format"
 	"io"
@@ -28,10 +29,10 @@ import (
 func TestTutorial(t *testing.T) {
 	r := followPage(t, "tutorial.md")
 	outlives := func(t *testing.T, addr string) {
-		r.t, r.env = t, append(os.Environ(), "REDIS_URL=redis://"+addr, "COOKIE_KEY="+strings.Repeat("k", 32))
+		r.t, r.env = t, append(os.Environ(), "REDIS_URL=redis://"+addr, "COOKIE_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 		defer func() { r.stop(); r.t = nil }()
 		r.serve()
-		r.console("$ curl -s -c laptop -d user=alice http://127.0.0.1:8080/login\n")
+		r.console("$ curl -s -c laptop -d user=alice http://127.0.0.1:8080/\n")
 		r.serve() // anew
 		r.console("$ curl -s -b laptop http://127.0.0.1:8080/me\nOnly alice sees this.\n")
 	}

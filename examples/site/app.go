@@ -96,9 +96,8 @@ func (a *app) routes() (http.Handler, error) {
 	private.Handle("POST /account/password", recent(a.changePassword))
 	private.Handle("/operator/", a.forOperators(recent(http.StripPrefix("/operator", operators).ServeHTTP)))
 	private.Handle("POST /operator/sign-in-as", a.forOperators(recent(a.signInAs)))
-	private.HandleFunc("POST /logout", a.logout)
 	private.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		a.problem(w, r, http.StatusNotFound, "There is no such page", "The address may be misspelt.", "Home", "/")
+		a.problem(w, r, http.StatusNotFound, "There is no such page", "The address may be mistyped.", "Home", "/")
 	})
 
 	public := http.NewServeMux()
@@ -106,6 +105,7 @@ func (a *app) routes() (http.Handler, error) {
 	public.HandleFunc("POST /login", a.login)
 	public.HandleFunc("GET /login/provider", a.leave)
 	public.HandleFunc("GET /login/callback", a.comeBack)
+	public.HandleFunc("POST /logout", a.logout)               // also when the session has ended
 	public.HandleFunc("POST /back-to-myself", a.backToMyself) // also when the user's session has ended
 	// It includes Require, and has a page for who has just signed out everywhere.
 	public.Handle("/account/sessions/", http.StripPrefix("/account/sessions", own))
