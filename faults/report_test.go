@@ -23,7 +23,7 @@ var notes struct {
 	rows      []string
 	endings   []string
 	faults    map[string]int
-	seeds     string
+	from      uint64 // the first seed
 	simulated tally
 }
 
@@ -65,8 +65,7 @@ func noteEndings(where string, seen endingsTally, faults map[string]int) {
 func noteSimulations(from uint64, seen tally) {
 	notes.Lock()
 	defer notes.Unlock()
-	notes.seeds = fmt.Sprintf("seeds %d to %d", from, from+uint64(seen.runs)-1)
-	notes.simulated = seen
+	notes.from, notes.simulated = from, seen
 }
 
 // What is between begin and end in the document is written by this command.
@@ -103,7 +102,12 @@ func write(file string) error {
 		}
 	}
 	if seen := notes.simulated; seen.runs > 0 {
-		about, err := heading(fmt.Sprintf("-run Simulation -runs %d`, %s", seen.runs, notes.seeds), "github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2")
+		first, last := notes.from, notes.from+uint64(seen.runs)-1
+		if from, before, ok := simulated(text); ok && from+uint64(before.runs) == first { // that one goes on
+			first = from
+			seen.add(before)
+		}
+		about, err := heading(fmt.Sprintf("-run Simulation -runs %d`, seeds %d to %d", seen.runs, first, last), "github.com/redis/go-redis/v9", "github.com/alicebob/miniredis/v2")
 		if err != nil {
 			return err
 		}
@@ -114,6 +118,18 @@ func write(file string) error {
 		}
 	}
 	return os.WriteFile(file, text, 0o644)
+}
+
+// simulated returns what the document says of simulations, and their first seed.
+func simulated(text []byte) (from uint64, seen tally, ok bool) {
+	_, said, _ := bytes.Cut(text, []byte(beginSimulations))
+	_, seeds, _ := strings.Cut(string(said), ", seeds ")
+	_, row, _ := strings.Cut(seeds, "--:|\n")
+	if _, err := fmt.Sscan(seeds, &from); err != nil {
+		return 0, seen, false
+	}
+	_, err := fmt.Sscanf(row, "| %d | %d | %d | %d | %d |", &seen.runs, &seen.events, &seen.requests, &seen.sessions, &seen.faults)
+	return from, seen, err == nil
 }
 
 func headingOfRedis(command string) (string, error) {
