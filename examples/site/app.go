@@ -112,7 +112,7 @@ func (a *app) routes() (http.Handler, error) {
 	public.Handle("/", a.manager.Require(private))
 
 	all := http.NewServeMux()
-	all.Handle("GET /static/", http.FileServerFS(files))
+	all.Handle("GET /static/{file}", http.FileServerFS(files)) // no list of them
 	// Within Wrap, every page of the layout knows who is there.
 	all.Handle("/", a.manager.Wrap(a.protectForms(public)))
 	return secure(http.MaxBytesHandler(all, 64<<10)), nil

@@ -65,6 +65,10 @@ func (a *app) comeBack(w http.ResponseWriter, r *http.Request) {
 	var f flow
 	name := a.flowCookie("", 0).Name
 	c, err := r.Cookie(name)
+	if err != nil && subject(r) != "" { // by the browser's Back, after the sign-in
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
 	if err == nil {
 		err = a.flows.Decode(name, c.Value, &f)
 	}

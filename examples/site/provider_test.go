@@ -56,6 +56,16 @@ func TestProvider(t *testing.T) {
 	})
 }
 
+// By the browser's Back, after the sign-in.
+func TestProviderOnceMore(t *testing.T) {
+	b := newWorld(t, mini(t)).browser()
+	way := b.way("alice")
+	b.want(b.open(way), "/", 200, "Alice Martin")
+	b.want(b.open(way), "/", 200, "Alice Martin")
+	b.submit(b.open("/"), ">Sign out<")
+	b.want(b.open(way), way, 403, "was not begun in this browser")
+}
+
 func TestProviderSaysNo(t *testing.T) {
 	w := newWorld(t, mini(t))
 	b := w.browser()

@@ -248,3 +248,9 @@ func TestOperator(t *testing.T) {
 		w.wantSessions("alice", 3)
 	})
 }
+
+func TestStaticFiles(t *testing.T) {
+	b := newWorld(t, mini(t)).browser()
+	b.want(b.open("/static/site.css"), "/static/site.css", 200, "color-scheme")
+	b.want(b.open("/static/"), "/login?ReturnUrl=%2Fstatic%2F", 200) // no list of them
+}
