@@ -97,7 +97,7 @@ func testAspNetCore(t *testing.T, url, sessionStore string) {
 		a.press(`a[href="/go/sessions"]`)
 		a.wantDevices(laptop+" This device", device)
 		a.press(one)
-		a.wantText("The device has been signed out.")
+		a.wantText("has been signed out.")
 		a.wantDevices(laptop + " This device")
 
 		b.press(toPrivate) // of the page that still greets her

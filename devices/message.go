@@ -30,6 +30,9 @@ func (h *handler) message(r *http.Request, v *view, endings []ticketstore.Ending
 	case done != "" && v.ticket != nil:
 		if s, ok := h.hasEnded(v.ticket.Subject, done, endings); ok {
 			row := v.describer.Row(s, "")
+			if row.Device == v.text.UnknownDevice {
+				return v.text.DoneOne("", "")
+			}
 			return v.text.DoneOne(row.Device, row.Place)
 		}
 	case q.Has("confirm") && h.cfg.RecentSignIn > 0:
