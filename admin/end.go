@@ -45,7 +45,7 @@ func (v *visit) post() {
 	}
 	ends, known := v.look(subject, session)
 	if _, err = v.revoke(subject, session); err == nil && known {
-		v.memory.add(ends)
+		v.memory.Add(ends)
 	}
 	back.Set("done", "one")
 	back.Set("session", session)

@@ -12,7 +12,7 @@ type handler struct {
 	ui.Responder
 	store  Store
 	cfg    Config
-	memory memory
+	memory ui.Memory
 }
 
 // serve answers r, which is an operator's.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/ui"
@@ -46,7 +45,7 @@ func (v *visit) done(p *Page, endings []ticketstore.Ending) {
 // hasEnded returns a session of subject that an operator has ended, as far as this
 // process or the user's history knows of it. If endings is nil, that is asked.
 func (v *visit) hasEnded(subject, id string, endings []ticketstore.Ending) (ticketstore.Session, bool) {
-	if s, known := v.memory.find(subject, id); known || subject == "" || id == "" {
+	if s, known := v.memory.Find(subject, id); known || subject == "" || id == "" {
 		return s, known
 	}
 	if endings == nil {
@@ -82,31 +81,4 @@ func (v *visit) look(subject, id string) (s ticketstore.Session, known bool) {
 		return err
 	})
 	return s, err == nil
-}
-
-const maxMemory = 100 // sessions
-
-// A memory has the sessions that operators have ended last by this process.
-type memory struct {
-	mu       sync.Mutex
-	sessions []ticketstore.Session
-}
-
-func (m *memory) add(s ticketstore.Session) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.sessions) == maxMemory {
-		m.sessions = slices.Delete(m.sessions, 0, 1)
-	}
-	m.sessions = append(m.sessions, s)
-}
-
-func (m *memory) find(subject, id string) (ticketstore.Session, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.sessions, func(s ticketstore.Session) bool { return s.ID == id && s.Subject == subject })
-	if i < 0 {
-		return ticketstore.Session{}, false
-	}
-	return m.sessions[i], true
 }

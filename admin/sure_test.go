@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ticketstore/ticketstore/internal/ui"
 	"github.com/ticketstore/ticketstore/internal/ui/uitest"
 )
 
@@ -66,14 +67,14 @@ func TestNamedWithoutHistory(t *testing.T) {
 	s := newSite(t, Config{})
 	s.Mux.Handle("/plain/", s.Manager.Require(http.StripPrefix("/plain", s.handler(struct{ Store }{s.Store}, Config{}))))
 	var first string
-	for i := range maxMemory + 1 {
+	for i := range ui.MaxMemory + 1 {
 		s.Login("alice", uitest.IPhone, "192.0.2.1")
 		id := s.ID(s.Login("alice", uitest.IPhone, "192.0.2.1"))
 		location := s.Request("POST", "/plain/", s.root, "subject=alice&revoke="+id).Want(303).Header.Get("Location")
 		if i == 0 {
 			first = location
 		}
-		if i > 0 && i < maxMemory {
+		if i > 0 && i < ui.MaxMemory {
 			continue
 		}
 		wantIn(t, location, s.Request("GET", "/plain/"+location, s.root).Want(200).Text, "Signed out: <bdi>Safari on iPhone</bdi>, <bdi>192.0.2.1</bdi> – <bdi>alice</bdi></p>")

@@ -85,7 +85,7 @@ func (h *handler) endOne(w http.ResponseWriter, r *http.Request, id string) {
 		h.notEnded(w, r, err)
 		return
 	}
-	h.ended.add(s)
+	h.ended.Add(s)
 	done(w, r, id)
 }
 

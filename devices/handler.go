@@ -28,7 +28,7 @@ type handler struct {
 	confirm http.Handler // the page, for a sign-in that is recent
 	sure    http.Handler // the same for the one that asks
 	delete  http.Handler
-	ended   memory
+	ended   ui.Memory
 }
 
 // serve answers r, which has a ticket of h.manager in its context.

@@ -3,7 +3,6 @@ package devices
 import (
 	"net/http"
 	"slices"
-	"sync"
 
 	"github.com/ticketstore/ticketstore"
 	"github.com/ticketstore/ticketstore/internal/ui"
@@ -47,33 +46,5 @@ func (h *handler) hasEnded(subject, id string, endings []ticketstore.Ending) (ti
 	if i := slices.IndexFunc(endings, func(e ticketstore.Ending) bool { return e.Session.ID == id }); i >= 0 {
 		return endings[i].Session, true
 	}
-	return h.ended.find(subject, id)
-}
-
-const maxMemory = 100 // sessions
-
-// A memory has the sessions that this process has ended last, for the page that
-// comes next to say which.
-type memory struct {
-	mu       sync.Mutex
-	sessions []ticketstore.Session
-}
-
-func (m *memory) add(s ticketstore.Session) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.sessions) == maxMemory {
-		m.sessions = slices.Delete(m.sessions, 0, 1)
-	}
-	m.sessions = append(m.sessions, s)
-}
-
-func (m *memory) find(subject, id string) (ticketstore.Session, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	i := slices.IndexFunc(m.sessions, func(s ticketstore.Session) bool { return s.ID == id && s.Subject == subject })
-	if i < 0 {
-		return ticketstore.Session{}, false
-	}
-	return m.sessions[i], true
+	return h.ended.Find(subject, id)
 }

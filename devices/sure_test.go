@@ -207,15 +207,12 @@ func TestDoneNamesTheDevice(t *testing.T) {
 	}
 }
 
-func TestMemoryIsBounded(t *testing.T) {
-	var m memory
-	for i := range 3 * maxMemory {
-		m.add(ticketstore.Session{ID: string(rune('a' + i)), Subject: "alice"})
-	}
-	if _, ok := m.find("alice", string(rune('a'+3*maxMemory-1))); !ok || len(m.sessions) != maxMemory || cap(m.sessions) > 2*maxMemory {
-		t.Errorf("got %d of %d, and %v", len(m.sessions), cap(m.sessions), ok)
-	}
-	if _, ok := m.find("bob", string(rune('a'+3*maxMemory-1))); ok {
-		t.Error("bob is told of alice's")
+// Of a device that nobody can name it says no more than that.
+func TestDoneWithoutAName(t *testing.T) {
+	s := newSite(t, Config{})
+	me, other := s.Login("alice", uitest.Firefox, ""), s.Login("alice", "", "")
+	location := s.revoke(me, s.ID(other)).Want(303).Header.Get("Location")
+	if body := s.page(me, location).Text; !strings.Contains(body, "autofocus>The device has been signed out.</p>") {
+		t.Errorf("got %s", body)
 	}
 }
